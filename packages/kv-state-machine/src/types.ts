@@ -1,0 +1,170 @@
+/**
+ * What can be asked of the key-value store and what it answers, in etcd's words.
+ *
+ * Revisions, versions and counts are safe integers. Lease ids use all of 63 bits and are bigint.
+ * A missing number is 0 and missing bytes are empty, as on etcd's wire, so no field is optional.
+ */
+
+export interface KeyValue {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  /** The revision that created the present incarnation of the key. */
+  readonly createRevision: number
+  /** The revision of the last change. */
+  readonly modRevision: number
+  /** The number of puts since creation: 1 when just created. */
+  readonly version: number
+  /** The attached lease, or 0n. */
+  readonly lease: bigint
+}
+
+/**
+ * The keys from `key` (inclusive) to `rangeEnd` (exclusive). An empty `rangeEnd` means the one key;
+ * a single zero byte means every key from `key` on. An end at or before `key` selects nothing.
+ */
+export interface KeyInterval {
+  readonly key: Uint8Array
+  readonly rangeEnd: Uint8Array
+}
+
+export type SortTarget = 'key' | 'version' | 'create' | 'mod' | 'value'
+export type SortOrder = 'none' | 'ascend' | 'descend'
+
+export interface RangeRequest extends KeyInterval {
+  /** At most this many pairs; 0 or less for all. */
+  readonly limit: number
+  /** Read as of this revision; 0 or less for the newest. */
+  readonly revision: number
+  readonly sortOrder: SortOrder
+  readonly sortTarget: SortTarget
+  readonly keysOnly: boolean
+  readonly countOnly: boolean
+  /** Filters on revisions, 0 for off. They do not change `count`. */
+  readonly minModRevision: number
+  readonly maxModRevision: number
+  readonly minCreateRevision: number
+  readonly maxCreateRevision: number
+}
+
+export interface RangeResult {
+  readonly type: 'range'
+  readonly kvs: readonly KeyValue[]
+  /** True if `limit` cut the answer. */
+  readonly more: boolean
+  /** How many keys the interval holds at that revision, whatever the limit and the filters. */
+  readonly count: number
+  /** The revision for the answer's header. */
+  readonly revision: number
+}
+
+export interface PutRequest {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  readonly lease: bigint
+  readonly prevKv: boolean
+  readonly ignoreValue: boolean
+  readonly ignoreLease: boolean
+}
+
+export interface PutResult {
+  readonly type: 'put'
+  readonly prevKv: KeyValue | null
+  readonly revision: number
+}
+
+export interface DeleteRangeRequest extends KeyInterval {
+  readonly prevKv: boolean
+}
+
+export interface DeleteRangeResult {
+  readonly type: 'delete-range'
+  readonly deleted: number
+  readonly prevKvs: readonly KeyValue[]
+  readonly revision: number
+}
+
+export type CompareOperator = 'equal' | 'greater' | 'less' | 'not-equal'
+
+/** The attribute compared, and what it is compared with. */
+export type CompareTarget =
+  | { readonly type: 'version' | 'create' | 'mod'; readonly value: number }
+  | { readonly type: 'value'; readonly value: Uint8Array }
+  | { readonly type: 'lease'; readonly value: bigint }
+
+/** Holds if `stored <operator> given` does for every key of the interval. */
+export interface Compare extends KeyInterval {
+  readonly operator: CompareOperator
+  readonly target: CompareTarget
+}
+
+export type Operation =
+  | { readonly type: 'range'; readonly request: RangeRequest }
+  | { readonly type: 'put'; readonly request: PutRequest }
+  | { readonly type: 'delete-range'; readonly request: DeleteRangeRequest }
+  | { readonly type: 'txn'; readonly request: TxnRequest }
+
+export interface TxnRequest {
+  readonly compare: readonly Compare[]
+  readonly success: readonly Operation[]
+  readonly failure: readonly Operation[]
+}
+
+export interface TxnResult {
+  readonly type: 'txn'
+  readonly succeeded: boolean
+  readonly results: readonly OperationResult[]
+  readonly revision: number
+}
+
+export type OperationResult = RangeResult | PutResult | DeleteRangeResult | TxnResult
+
+export interface CompactRequest {
+  readonly revision: number
+}
+
+export interface CompactResult {
+  readonly type: 'compact'
+  readonly revision: number
+}
+
+/** What a member tells the cluster about itself once it runs. */
+export interface MemberAttributes {
+  /** The member's id, as raft-core knows it. */
+  readonly id: string
+  readonly name: string
+  readonly clientUrls: readonly string[]
+}
+
+/** A change, as it goes through the log. */
+export type KvCommand =
+  | { readonly type: 'put'; readonly request: PutRequest }
+  | { readonly type: 'delete-range'; readonly request: DeleteRangeRequest }
+  | { readonly type: 'txn'; readonly request: TxnRequest }
+  | { readonly type: 'compact'; readonly request: CompactRequest }
+  | { readonly type: 'publish-member'; readonly request: MemberAttributes }
+
+/** Why a request had no effect. etcd-api turns each into etcd's own code and text. */
+export type KvErrorCode =
+  | 'COMPACTED'
+  | 'FUTURE_REVISION'
+  | 'KEY_NOT_FOUND'
+  | 'LEASE_NOT_FOUND'
+  | 'UNKNOWN_COMMAND'
+
+export interface KvFailure {
+  readonly type: 'failure'
+  readonly code: KvErrorCode
+}
+
+export interface PublishMemberResult {
+  readonly type: 'publish-member'
+  readonly revision: number
+}
+
+export type KvResult =
+  | PutResult
+  | DeleteRangeResult
+  | TxnResult
+  | CompactResult
+  | PublishMemberResult
+  | KvFailure

@@ -1,0 +1,16 @@
+/**
+ * Raft consensus in three layers: a pure protocol (`./protocol`), the node that drives it
+ * (`startNode`), and the contracts its parts plug into.
+ *
+ * @packageDocumentation
+ */
+export type { Applied, NodeStatus, PeerStatus, RaftNode, Waiting } from './node/node.ts'
+export type { Command, StateMachine } from './contracts/state-machine.ts'
+export type { AppendBatch, Storage, Stored, StoredSnapshot } from './contracts/storage.ts'
+export type { Transport, TransportHandlers } from './contracts/transport.ts'
+export { type Environment, systemEnvironment } from './environment.ts'
+export { assert, InvariantError, RaftError, type RaftErrorCode } from './errors.ts'
+export type * from './messages.ts'
+export { type NodeOptions, type ProtocolOptions, resolveOptions } from './options.ts'
+export type { RaftEvent, Role, Trace } from './trace.ts'
+export * from './types.ts'

@@ -1,0 +1,117 @@
+/**
+ * What nodes say to each other: one interface per RPC (Fig. 2 and 13), joined in {@link Message}.
+ *
+ * Every message starts with the same four fields in the same order. `term` is always the sender's
+ * own current term, so that the rule for terms (Rules for Servers) needs no exception.
+ */
+import type { Entry, LogIndex, NodeId, Position, SnapshotMeta, Term } from './types.ts'
+
+interface Header<Type extends string> {
+  readonly type: Type
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly term: Term
+}
+
+/** "Would you vote for me in the term after `term`?" Nobody's term changes by asking (thesis 9.6). */
+export interface PreVote extends Header<'pre-vote'> {
+  readonly lastLog: Position
+}
+
+export interface PreVoteReply extends Header<'pre-vote-reply'> {
+  readonly granted: boolean
+}
+
+/** Sent by candidates to gather votes (Fig. 2). */
+export interface RequestVote extends Header<'request-vote'> {
+  readonly lastLog: Position
+  /** The leader asked for this election, so having heard from it is no reason to refuse (thesis 3.10). */
+  readonly transfer: boolean
+}
+
+export interface RequestVoteReply extends Header<'request-vote-reply'> {
+  readonly granted: boolean
+}
+
+/** Sent by the leader to replicate entries (Fig. 2). */
+export interface AppendEntries extends Header<'append-entries'> {
+  /** The position just before `entries`. */
+  readonly prevLog: Position
+  readonly entries: readonly Entry[]
+  readonly commitIndex: LogIndex
+  /** The leader's newest heartbeat round: an answer confirms its leadership as of that round. */
+  readonly round: number
+}
+
+export interface AppendEntriesReply extends Header<'append-entries-reply'> {
+  readonly accepted: boolean
+  /** Accepted: the log matches the leader's up to here. Refused: the `prevLog.index` that did not. */
+  readonly index: LogIndex
+  /** Refused: the last place where the logs may still agree (§5.3, end). */
+  readonly hint: Position
+  readonly round: number
+}
+
+/** Keeps followers from campaigning, tells them what is committed, and asks "am I still leader?" */
+export interface Heartbeat extends Header<'heartbeat'> {
+  /** Never beyond what the follower is known to hold. */
+  readonly commitIndex: LogIndex
+  readonly round: number
+}
+
+export interface HeartbeatReply extends Header<'heartbeat-reply'> {
+  readonly round: number
+}
+
+/** Opens a snapshot stream (Fig. 13). The answer is an {@link AppendEntriesReply}. */
+export interface InstallSnapshot extends Header<'install-snapshot'> {
+  readonly meta: SnapshotMeta
+}
+
+/** "Campaign at once": the last step of a leadership transfer (thesis 3.10). */
+export interface TimeoutNow extends Header<'timeout-now'> {}
+
+/** A follower asks at which index a read that starts now is linearizable (thesis 6.4). */
+export interface ReadIndex extends Header<'read-index'> {
+  /** Chosen by the asker, never used twice. */
+  readonly id: number
+}
+
+export interface ReadIndexReply extends Header<'read-index-reply'> {
+  readonly id: number
+  /** The read may be served once this index is applied; -1 if the asked node could not say. */
+  readonly index: LogIndex
+}
+
+/** Proposals that a follower passes on to the leader (§8). */
+export interface Propose extends Header<'propose'> {
+  /** Names this batch at its sender, never used twice. */
+  readonly id: number
+  readonly commands: readonly Uint8Array[]
+}
+
+export interface ProposeReply extends Header<'propose-reply'> {
+  readonly id: number
+  /** How many of the commands, from the first on, were appended, one after the other. */
+  readonly accepted: number
+  /** Where the first of them stands. */
+  readonly first: Position
+}
+
+export type Message =
+  | PreVote
+  | PreVoteReply
+  | RequestVote
+  | RequestVoteReply
+  | AppendEntries
+  | AppendEntriesReply
+  | Heartbeat
+  | HeartbeatReply
+  | InstallSnapshot
+  | TimeoutNow
+  | ReadIndex
+  | ReadIndexReply
+  | Propose
+  | ProposeReply
+
+export type MessageType = Message['type']

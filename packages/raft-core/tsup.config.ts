@@ -1,0 +1,8 @@
+import { library } from '@coracle/tooling-tsup'
+
+export default library({
+  index: 'src/index.ts',
+  protocol: 'src/protocol/raft.ts',
+  codec: 'src/codec/index.ts',
+  conformance: 'src/conformance/index.ts',
+})
