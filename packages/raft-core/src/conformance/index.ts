@@ -1,1 +1,1 @@
-export {}
+/** Suites that any storage, transport or state machine must pass, whoever wrote it. */
