@@ -1,1 +1,3 @@
-export {}
+/** Versioned binary formats: what storages keep and what transports carry. */
+export { CodecError, Reader, Writer } from './bytes.ts'
+export { crc32 } from './crc32.ts'
