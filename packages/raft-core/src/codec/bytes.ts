@@ -84,6 +84,11 @@ export class Reader {
     return decodeText(this.bytes())
   }
 
+  /** A u8 length and as many bytes of well-formed UTF-8. */
+  shortString(): string {
+    return decodeText(this.raw(this.u8()))
+  }
+
   /** Nothing may be left. */
   end(): void {
     if (this.remaining > 0) throw new CodecError(`${this.remaining} bytes are left over`)
@@ -158,11 +163,21 @@ export class Writer {
   string(value: string): void {
     if (isAscii(value)) {
       this.u32(value.length)
-      const at = this.#reserve(value.length)
-      for (let i = 0; i < value.length; i++) this.#bytes[at + i] = value.charCodeAt(i)
+      this.#ascii(value)
     } else {
-      if (/\p{Surrogate}/u.test(value)) throw new RangeError('a text holds half a character')
-      this.bytes(encoder.encode(value))
+      this.bytes(encodeText(value))
+    }
+  }
+
+  /** A u8 length, then UTF-8 of at most 255 bytes, such as a node's id. */
+  shortString(value: string): void {
+    if (isAscii(value)) {
+      this.u8(value.length)
+      this.#ascii(value)
+    } else {
+      const bytes = encodeText(value)
+      this.u8(bytes.byteLength)
+      this.raw(bytes)
     }
   }
 
@@ -181,6 +196,11 @@ export class Writer {
   /** All that was written: a view, so the writer is not to be used again. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  #ascii(value: string): void {
+    const at = this.#reserve(value.length)
+    for (let i = 0; i < value.length; i++) this.#bytes[at + i] = value.charCodeAt(i)
   }
 
   /** Makes room, perhaps in another buffer: look at `#bytes` and `#view` only afterwards. */
@@ -207,6 +227,11 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 function checkInteger(value: number, most: number): void {
   if (!Number.isInteger(value) || value < 0 || value > most)
     throw new RangeError(`${value} is not a whole number from 0 to ${most}`)
+}
+
+function encodeText(text: string): Uint8Array {
+  if (/\p{Surrogate}/u.test(text)) throw new RangeError('a text holds half a character')
+  return encoder.encode(text)
 }
 
 function isAscii(text: string): boolean {
