@@ -1,1 +1,6 @@
 /** Suites that any storage, transport or state machine must pass, whoever wrote it. */
+export {
+  transportConformance,
+  type TransportConformance,
+  type TransportNetwork,
+} from './transport.ts'

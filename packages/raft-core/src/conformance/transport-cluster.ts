@@ -1,0 +1,224 @@
+/** Three nodes that record what their transports deliver, and ways to wait for it. */
+import type { Transport } from '../contracts/transport.ts'
+import type { Heartbeat, InstallSnapshot, Message } from '../messages.ts'
+import type { NodeId, Peer } from '../types.ts'
+
+/** Makes transports that can reach each other. One network serves one test. */
+export interface TransportNetwork extends AsyncDisposable {
+  /** A transport that was not started yet: at a place of its own, or at this earlier address. */
+  transport(id: NodeId, address?: string): Transport
+  /** Where peers find this transport. Asked after `start` has resolved. */
+  address(transport: Transport): string
+}
+
+type OnSnapshot = (message: InstallSnapshot, chunks: AsyncIterable<Uint8Array>) => Promise<void>
+
+const DEADLINE_MS = 10_000
+const NODE_IDS = ['a', 'b', 'c']
+
+/** One node: its transport and everything that was delivered to it. */
+export class Member {
+  readonly id: NodeId
+  readonly transport: Transport
+  readonly received: Message[] = []
+  readonly unreachable: NodeId[] = []
+  readonly greeted = new Set<NodeId>()
+  /** What the next snapshot is handed to. */
+  onSnapshot: OnSnapshot = () => Promise.reject(new Error('no snapshot was expected'))
+
+  constructor(id: NodeId, transport: Transport) {
+    this.id = id
+    this.transport = transport
+  }
+
+  start(): Promise<void> {
+    return this.transport.start({
+      onMessage: (message) => {
+        // Greetings are sent over and over, so they are kept apart from what a test sends.
+        if (message.type === 'timeout-now') this.greeted.add(message.from)
+        else this.received.push(message)
+      },
+      onSnapshot: (message, chunks) => this.onSnapshot(message, chunks),
+      onUnreachable: (peer) => this.unreachable.push(peer),
+    })
+  }
+
+  greet(to: NodeId): void {
+    this.transport.send({ type: 'timeout-now', from: this.id, to, term: 1 })
+  }
+
+  /** Sends heartbeats whose rounds count up from `first`. */
+  count(to: NodeId, first: number, last: number): void {
+    for (let round = first; round <= last; round++)
+      this.transport.send(heartbeat(this.id, to, round))
+  }
+
+  /** The rounds of the heartbeats from one peer, in the order they came. */
+  rounds(from: NodeId): number[] {
+    const beats = this.received.filter(
+      (message): message is Heartbeat => message.type === 'heartbeat' && message.from === from,
+    )
+    return beats.map((message) => message.round)
+  }
+}
+
+/** A running cluster of a, b and c. */
+export class Cluster implements AsyncDisposable {
+  readonly network: TransportNetwork
+  readonly #members = new Map<NodeId, Member>()
+  readonly #addresses = new Map<NodeId, string>()
+
+  constructor(network: TransportNetwork) {
+    this.network = network
+  }
+
+  get a(): Member {
+    return this.member('a')
+  }
+
+  get b(): Member {
+    return this.member('b')
+  }
+
+  get c(): Member {
+    return this.member('c')
+  }
+
+  member(id: NodeId): Member {
+    const member = this.#members.get(id)
+    if (member === undefined) throw new Error(`no node ${id} in this test`)
+    return member
+  }
+
+  address(id: NodeId): string {
+    const address = this.#addresses.get(id)
+    if (address === undefined) throw new Error(`node ${id} never started`)
+    return address
+  }
+
+  peers(): Peer[] {
+    return [...this.#addresses].map(([id, address]) => ({ id, address }))
+  }
+
+  /** Starts a node, at this address or at a new one. */
+  async start(id: NodeId, address?: string): Promise<Member> {
+    const member = new Member(id, this.network.transport(id, address))
+    this.#members.set(id, member)
+    await member.start()
+    this.#addresses.set(id, this.network.address(member.transport))
+    return member
+  }
+
+  /** Tells every node where all of them are. */
+  introduce(): void {
+    for (const { transport } of this.#members.values()) transport.setPeers(this.peers())
+  }
+
+  /** Waits until what `from` sends reaches `to`. */
+  async reached(from: NodeId, to: NodeId): Promise<void> {
+    const { greeted } = this.member(to)
+    greeted.delete(from)
+    await eventually(`what ${from} sends reaches ${to}`, () => {
+      this.member(from).greet(to)
+      return greeted.has(from)
+    })
+  }
+
+  async connect(): Promise<void> {
+    this.introduce()
+    for (const from of this.#members.keys())
+      for (const to of this.#members.keys()) if (from !== to) await this.reached(from, to)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { transport } of this.#members.values()) await transport[Symbol.asyncDispose]()
+    await this.network[Symbol.asyncDispose]()
+  }
+}
+
+/** Registers a test that gets a cluster of its own. */
+export type Promised = (name: string, body: (cluster: Cluster) => Promise<void>) => void
+
+/** a, b and c, each of which has heard from the others. */
+export async function openCluster(open: () => Promise<TransportNetwork>): Promise<Cluster> {
+  const cluster = new Cluster(await open())
+  for (const id of NODE_IDS) await cluster.start(id)
+  await cluster.connect()
+  return cluster
+}
+
+export function heartbeat(from: NodeId, to: NodeId, round: number): Heartbeat {
+  return { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round }
+}
+
+/** Asks again and again, a few milliseconds apart, and fails when it takes too long. */
+export async function eventually(what: string, holds: () => boolean): Promise<void> {
+  const beats = DEADLINE_MS / 5
+  for (let beat = 0; beat < beats; beat++) {
+    if (holds()) return
+    await pause(beat < 10 ? 0 : 5)
+  }
+  throw new Error(`waited in vain until ${what}`)
+}
+
+export function pause(delayMs: number = 5): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs))
+}
+
+export function check(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new Error(what)
+}
+
+/** The reason of a rejection; fails if the promise resolves, or does not settle in time. */
+export async function rejection(what: string, promise: Promise<unknown>): Promise<unknown> {
+  return settled(
+    what,
+    promise.then(
+      () => Promise.reject(new Error(`${what}: it resolved`)),
+      (reason: unknown) => reason,
+    ),
+  )
+}
+
+/** The same promise, with a deadline. */
+export async function settled<T>(what: string, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: it never settled`)), DEADLINE_MS)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Equal in every field, however deep; bytes are compared as bytes. */
+export function isSame(left: unknown, right: unknown): boolean {
+  if (Object.is(left, right)) return true
+  if (left instanceof Uint8Array && right instanceof Uint8Array) return sameBytes(left, right)
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null)
+    return false
+  const names = Object.keys(left)
+  if (names.length !== Object.keys(right).length) return false
+  return names.every((name) =>
+    isSame((left as Record<string, unknown>)[name], (right as Record<string, unknown>)[name]),
+  )
+}
+
+export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  if (left.length !== right.length) return false
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false
+  return true
+}
+
+/** Bytes that differ from place to place and from seed to seed. */
+export function someBytes(length: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  let state = (seed + 1) | 0
+  for (let at = 0; at < length; at++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
+    bytes[at] = state >>> 24
+  }
+  return bytes
+}

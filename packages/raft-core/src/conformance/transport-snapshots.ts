@@ -1,0 +1,371 @@
+/** What a transport promises about snapshots: the second half of its conformance suite. */
+import type { InstallSnapshot } from '../messages.ts'
+import { bootstrapMembership } from '../types.ts'
+import {
+  check,
+  eventually,
+  isSame,
+  pause,
+  rejection,
+  sameBytes,
+  settled,
+  someBytes,
+  type Cluster,
+  type Member,
+  type Promised,
+} from './transport-cluster.ts'
+
+const MIB = 1 << 20
+
+export function snapshotTests(promise: Promised): void {
+  contentTests(promise)
+  failureTests(promise)
+  besideTests(promise)
+}
+
+function contentTests(promise: Promised): void {
+  const contents: [string, readonly number[]][] = [
+    ['nothing at all', []],
+    ['one byte', [1]],
+    ['empty chunks among others', [0, 5, 0, 0, 7, 0]],
+    ['chunks of odd sizes', [1, 65_537, 3, 262_144, 99_999, 1, 8_191]],
+    ['one chunk of 20 MiB', [20 * MIB]],
+    ['20 MiB in many chunks', Array.from({ length: 320 }, () => 65_536)],
+  ]
+  for (const [what, sizes] of contents)
+    promise(`the peer gets exactly the bytes that were sent: ${what}`, async ({ a, b }) => {
+      const sent = sizes.map((size, at) => someBytes(size, at))
+      const received = collect(b)
+      await settled('sending', a.transport.sendSnapshot(opening(), each(sent), forever()))
+      check(isSame(received.message, opening()), 'the opening message arrived altered')
+      check(sameBytes(joined(received.chunks), joined(sent)), 'other bytes arrived')
+    })
+
+  promise('a chunk that was read keeps its bytes', async ({ a, b }) => {
+    const sent = Array.from({ length: 400 }, (_, at) => someBytes(10_000 + at, at))
+    const received = collect(b)
+    await settled('sending', a.transport.sendSnapshot(opening(), each(sent), forever()))
+    check(sameBytes(joined(received.chunks), joined(sent)), 'chunks changed after they were read')
+  })
+
+  promise('sendSnapshot resolves only after onSnapshot has resolved', async ({ a, b }) => {
+    const gate = latch()
+    let read = false
+    b.onSnapshot = async (_message, chunks) => {
+      await drain(chunks)
+      read = true
+      await gate.opened
+    }
+    let resolved = false
+    const sending = a.transport
+      .sendSnapshot(opening(), each([someBytes(1000, 1)]), forever())
+      .then(() => (resolved = true))
+    await eventually('all of it was read', () => read)
+    await pause(50)
+    check(!resolved, 'it resolved although the peer was not done')
+    gate.open()
+    await settled('sending', sending)
+  })
+
+  promise('a peer that has it already may resolve without reading', async ({ a, b }) => {
+    b.onSnapshot = () => Promise.resolve()
+    const source = tracked([someBytes(MIB, 1), someBytes(MIB, 2)])
+    await settled('sending', a.transport.sendSnapshot(opening(), source, forever()))
+    await eventually('the source was released', () => source.released)
+  })
+
+  promise('snapshots to two peers may run at the same time', async ({ a, b, c }) => {
+    const sent = [someBytes(3 * MIB, 3)]
+    const received = [collect(b), collect(c)]
+    const forC = { ...opening(), to: 'c' }
+    await settled(
+      'sending both',
+      Promise.all([
+        a.transport.sendSnapshot(opening(), each(sent), forever()),
+        a.transport.sendSnapshot(forC, each(sent), forever()),
+      ]),
+    )
+    for (const { chunks } of received)
+      check(sameBytes(joined(chunks), joined(sent)), 'other bytes arrived')
+  })
+
+  promise('at most one snapshot runs per peer', async ({ a, b }) => {
+    const received = collect(b)
+    const gate = latch()
+    const first = a.transport.sendSnapshot(opening(), heldBack(gate.opened), forever())
+    await eventually('the first is under way', () => received.message !== null)
+    const second = a.transport.sendSnapshot(opening(), each([]), forever())
+    await rejection('a second snapshot to the same peer', second)
+    gate.open()
+    await settled('the first', first)
+    collect(b)
+    await settled('one after it', a.transport.sendSnapshot(opening(), each([]), forever()))
+  })
+}
+
+function failureTests(promise: Promised): void {
+  promise('sendSnapshot rejects if onSnapshot rejects', async ({ a, b }) => {
+    b.onSnapshot = async (_message, chunks) => {
+      await drain(chunks)
+      throw new Error('the disk is full')
+    }
+    const sending = a.transport.sendSnapshot(opening(), each([someBytes(1000, 1)]), forever())
+    await rejection('sending to a peer that refuses', sending)
+  })
+
+  promise('sendSnapshot rejects if onSnapshot rejects without reading', async ({ a, b }) => {
+    b.onSnapshot = () => Promise.reject(new Error('not now'))
+    const source = endless()
+    await rejection('sending', a.transport.sendSnapshot(opening(), source, forever()))
+    await eventually('the source was released', () => source.released)
+  })
+
+  promise('an abort rejects with its reason, and the chunks fail', async (cluster) => {
+    const { a, b } = cluster
+    const received = collect(b)
+    const abort = new AbortController()
+    const reason = new Error('no longer wanted')
+    const source = endless()
+    const sending = a.transport.sendSnapshot(opening(), source, { signal: abort.signal })
+    const rejected = rejection('an aborted snapshot', sending)
+    await eventually('some of it arrived', () => received.chunks.length > 0)
+    abort.abort(reason)
+    check((await rejected) === reason, 'it rejected with another reason')
+    await eventually('the chunks failed', () => received.ended !== null)
+    check(received.ended === 'failed', 'half a snapshot ended as if it were whole')
+    await eventually('the source was released', () => source.released)
+    await cluster.reached('a', 'b')
+  })
+
+  promise('a signal that has aborted already rejects at once', async ({ a, b }) => {
+    const received = collect(b)
+    const reason = new Error('too late')
+    const signal = AbortSignal.abort(reason)
+    const sending = a.transport.sendSnapshot(opening(), each([]), { signal })
+    check((await rejection('an aborted start', sending)) === reason, 'another reason')
+    check(received.message === null, 'the peer heard of it')
+  })
+
+  promise('an abort while the peer is thinking rejects too', async ({ a, b }) => {
+    const received = collect(b)
+    const { onSnapshot } = b
+    b.onSnapshot = async (message, chunks) => {
+      await onSnapshot(message, chunks)
+      await new Promise(() => {})
+    }
+    const abort = new AbortController()
+    const sending = a.transport.sendSnapshot(opening(), each([]), { signal: abort.signal })
+    const rejected = rejection('sending', sending)
+    await eventually('all was read', () => received.ended === 'ended')
+    abort.abort(new Error('enough'))
+    check(String(await rejected).includes('enough'), 'another reason')
+  })
+
+  promise(
+    'if the source fails, sendSnapshot rejects with that and the chunks fail',
+    async (cluster) => {
+      const { a, b } = cluster
+      const received = collect(b)
+      const broken = new Error('unreadable sector')
+      const sending = a.transport.sendSnapshot(opening(), failing(broken), forever())
+      check((await rejection('a failing source', sending)) === broken, 'another reason')
+      await eventually('the chunks failed', () => received.ended !== null)
+      check(received.ended === 'failed', 'half a snapshot ended as if it were whole')
+      await cluster.reached('a', 'b')
+    },
+  )
+
+  promise('sendSnapshot rejects if the peer is away', async ({ a, b }) => {
+    await b.transport[Symbol.asyncDispose]()
+    const source = endless()
+    await rejection('sending to nobody', a.transport.sendSnapshot(opening(), source, forever()))
+  })
+
+  promise('sendSnapshot rejects for a peer that was never named', async ({ a }) => {
+    const message = { ...opening(), to: 'nobody' }
+    await rejection('sending to nobody', a.transport.sendSnapshot(message, each([]), forever()))
+  })
+
+  promise('sendSnapshot rejects if the peer goes away meanwhile', async (cluster) => {
+    const { a, b } = cluster
+    const received = collect(b)
+    const source = endless()
+    const rejected = rejection('sending', a.transport.sendSnapshot(opening(), source, forever()))
+    await eventually('some of it arrived', () => received.chunks.length > 0)
+    await b.transport[Symbol.asyncDispose]()
+    await rejected
+    await eventually('the chunks failed', () => received.ended === 'failed')
+    await eventually('the source was released', () => source.released)
+  })
+
+  promise('disposal breaks the snapshots that are being sent', async (cluster) => {
+    const { a, b } = cluster
+    const received = collect(b)
+    const source = endless()
+    const rejected = rejection('sending', a.transport.sendSnapshot(opening(), source, forever()))
+    await eventually('some of it arrived', () => received.chunks.length > 0)
+    await a.transport[Symbol.asyncDispose]()
+    await rejected
+    await eventually('the chunks failed', () => received.ended === 'failed')
+    const late = a.transport.sendSnapshot(opening(), each([]), forever())
+    await rejection('sending after disposal', late)
+  })
+}
+
+function besideTests(promise: Promised): void {
+  promise('messages flow while a snapshot streams', async (cluster) => {
+    const received = collect(cluster.b)
+    const gate = latch()
+    const sending = cluster.a.transport.sendSnapshot(opening(), heldBack(gate.opened), forever())
+    await eventually('some of it arrived', () => received.chunks.length > 0)
+    await echo(cluster)
+    check(received.ended === null, 'the snapshot was over before its time')
+    gate.open()
+    await settled('sending', sending)
+  })
+
+  promise('messages flow while the peer does not read a snapshot', async (cluster) => {
+    const gate = latch()
+    cluster.b.onSnapshot = async (_message, chunks) => {
+      await gate.opened
+      await drain(chunks)
+    }
+    const source = tracked(Array.from({ length: 128 }, () => new Uint8Array(MIB)))
+    const sending = cluster.a.transport.sendSnapshot(opening(), source, forever())
+    await stable(() => source.givenBytes)
+    check(source.givenBytes < 128 * MIB, 'all of it was read although nobody took it')
+    await echo(cluster)
+    gate.open()
+    await settled('sending', sending)
+    check(source.givenBytes === 128 * MIB, 'some of it was left out')
+  })
+}
+
+/** A hundred messages there and back. */
+async function echo({ a, b }: Cluster): Promise<void> {
+  const there = b.received.length
+  const back = a.received.length
+  a.count('b', 1, 100)
+  b.count('a', 1, 100)
+  await eventually(
+    'messages went there and back',
+    () => b.received.length === there + 100 && a.received.length === back + 100,
+  )
+}
+
+/** Waits until a number has stayed the same for a while. */
+async function stable(measure: () => number): Promise<void> {
+  let last = -1
+  for (let beats = 0; beats < 20; beats++) {
+    if (measure() !== last) beats = 0
+    last = measure()
+    await pause()
+  }
+}
+
+function opening(): InstallSnapshot {
+  const membership = bootstrapMembership([
+    { id: 'a', address: 'somewhere:1' },
+    { id: 'b', address: 'http://[::1]:2380' },
+  ])
+  const meta = { position: { term: 3, index: 2 ** 40 }, membership }
+  return { type: 'install-snapshot', from: 'a', to: 'b', term: 4, meta }
+}
+
+interface Collected {
+  message: InstallSnapshot | null
+  readonly chunks: Uint8Array[]
+  ended: 'ended' | 'failed' | null
+}
+
+/** Has the member keep what the next snapshot brings. */
+function collect(member: Member): Collected {
+  const collected: Collected = { message: null, chunks: [], ended: null }
+  member.onSnapshot = async (message, chunks) => {
+    collected.message = message
+    try {
+      for await (const chunk of chunks) collected.chunks.push(chunk)
+      collected.ended = 'ended'
+    } catch (reason) {
+      collected.ended = 'failed'
+      throw reason
+    }
+  }
+  return collected
+}
+
+async function drain(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const reader = chunks[Symbol.asyncIterator]()
+  for (let next = await reader.next(); next.done !== true;) next = await reader.next()
+}
+
+async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks
+}
+
+interface Tracked extends AsyncIterable<Uint8Array> {
+  readonly givenBytes: number
+  readonly released: boolean
+}
+
+/** Counts what was taken of it, and notices when its reader lets go, even of what it never began. */
+function tracked(chunks: Iterable<Uint8Array>): Tracked {
+  const iterator = chunks[Symbol.iterator]()
+  const source = {
+    givenBytes: 0,
+    released: false,
+    async next(): Promise<IteratorResult<Uint8Array>> {
+      await pause(0)
+      const next = iterator.next()
+      if (next.done !== true) source.givenBytes += next.value.length
+      return next
+    },
+    return(): Promise<IteratorResult<Uint8Array>> {
+      source.released = true
+      return Promise.resolve({ done: true, value: undefined })
+    },
+    [Symbol.asyncIterator]: () => source,
+  }
+  return source
+}
+
+function endless(): Tracked {
+  return tracked(
+    (function* () {
+      for (;;) yield new Uint8Array(16_384)
+    })(),
+  )
+}
+
+async function* failing(reason: Error): AsyncGenerator<Uint8Array> {
+  yield someBytes(100_000, 1)
+  throw reason
+}
+
+async function* heldBack(opened: Promise<void>): AsyncGenerator<Uint8Array> {
+  yield someBytes(100_000, 1)
+  await opened
+  yield someBytes(100_000, 2)
+}
+
+function latch(): { readonly open: () => void; readonly opened: Promise<void> } {
+  const gate = new AbortController()
+  const opened = new Promise<void>((resolve) => {
+    gate.signal.addEventListener('abort', () => resolve())
+  })
+  return { open: () => gate.abort(), opened }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((total, chunk) => total + chunk.length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
+
+function forever(): { readonly signal: AbortSignal } {
+  return { signal: new AbortController().signal }
+}
