@@ -6,6 +6,7 @@
  */
 export type { Applied, NodeStatus, PeerStatus, RaftNode, Waiting } from './node/node.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'
+export { LogOutline, type StoredLog } from './contracts/log-outline.ts'
 export type { AppendBatch, Storage, Stored, StoredSnapshot } from './contracts/storage.ts'
 export type { Transport, TransportHandlers } from './contracts/transport.ts'
 export { type Environment, systemEnvironment } from './environment.ts'
