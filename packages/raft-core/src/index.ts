@@ -4,7 +4,8 @@
  *
  * @packageDocumentation
  */
-export type { Applied, NodeStatus, PeerStatus, RaftNode, Waiting } from './node/node.ts'
+export type { Applied, NodeStatus, RaftNode, Waiting } from './node/node.ts'
+export type { PeerStatus } from './protocol/progress.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'
 export { LogOutline, type StoredLog } from './contracts/log-outline.ts'
 export type { AppendBatch, Storage, Stored, StoredSnapshot } from './contracts/storage.ts'

@@ -1,4 +1,4 @@
-import type { RaftError } from '../errors.ts'
+import type { PeerStatus } from '../protocol/progress.ts'
 import type { Role } from '../trace.ts'
 import type { LogIndex, Membership, NodeId, SnapshotMeta, Term } from '../types.ts'
 
@@ -74,12 +74,3 @@ export interface NodeStatus {
   /** What a leader knows of each other node; empty on others. */
   readonly peers: readonly PeerStatus[]
 }
-
-export interface PeerStatus {
-  readonly id: NodeId
-  readonly state: 'probe' | 'replicate' | 'snapshot'
-  readonly matchIndex: LogIndex
-  /** Heard from within the last election timeout. */
-  readonly active: boolean
-}
-export type { RaftError }

@@ -1,1 +1,299 @@
-export {}
+import { decodeMembership, encodeMembership } from '../codec/records.ts'
+import { assert, InvariantError } from '../errors.ts'
+import type { InstallSnapshot } from '../messages.ts'
+import type { Role } from '../trace.ts'
+import type {
+  Entry,
+  LogIndex,
+  Membership,
+  NodeId,
+  Position,
+  SnapshotMeta,
+  Term,
+} from '../types.ts'
+import { appendToLog, handleFetched, replicate } from './append-entries.ts'
+import { advanceCommitIndex } from './commit.ts'
+import { type Effects, finishWrite, resetLog, takeEffects } from './effects.ts'
+import {
+  announceSnapshot,
+  forgettable,
+  handleSnapshotSent,
+  installSnapshot,
+  wantsSnapshot,
+} from './install-snapshot.ts'
+import { becomeProbe, type PeerStatus } from './progress.ts'
+import { isVoter } from './quorum.ts'
+import { requestRead, startReadRound } from './read-index.ts'
+import { campaign, countOwnVote } from './request-vote.ts'
+import { restartElectionTimer } from './roles.ts'
+import { createState, membership, progressOf, type RaftInit, type RaftState } from './state.ts'
+import { type ProtocolMessage, step } from './step.ts'
+import { tick } from './tick.ts'
+import { startTransfer } from './transfer.ts'
+
+export type { Effects, FetchWork, ReadOutcome } from './effects.ts'
+export type { PeerStatus } from './progress.ts'
+export type { RaftInit } from './state.ts'
+export type { ProtocolMessage } from './step.ts'
+
+/** What became of commands that were to be appended: the first `accepted` of them were. */
+export interface ProposeOutcome {
+  readonly accepted: number
+  /** Where the first of them stands. */
+  readonly first: Position
+  /** Why the rest was not: null if all were. */
+  readonly why: 'not the leader' | 'leadership is being handed over' | 'too much is uncommitted' | null
+}
+
+/**
+ * The protocol of one node: inputs in, effects out. No clock, no chance, no promise, no I/O.
+ *
+ * Whoever drives it calls the inputs in any order, then takes `effects()`, carries them out, and
+ * reports what is done by further inputs. Inputs never throw for what a peer sent; they throw
+ * {@link InvariantError} when this node itself can no longer be right, and then it must stop.
+ */
+export class Raft {
+  readonly #raft: RaftState
+
+  constructor(init: RaftInit) {
+    this.#raft = createState(init)
+    restore(this.#raft, init)
+    restartElectionTimer(this.#raft)
+  }
+
+  // Inputs: the world.
+
+  /** One tick of time has passed. */
+  tick(): void {
+    tick(this.#raft)
+  }
+
+  /** A message has arrived. */
+  step(message: ProtocolMessage): void {
+    step(this.#raft, message)
+  }
+
+  /** Messages to this peer are being lost: go back to asking where it stands. */
+  peerUnreachable(id: NodeId): void {
+    const peer = progressOf(this.#raft, id)
+    if (peer?.state === 'replicate') becomeProbe(peer, peer.matchIndex + 1)
+  }
+
+  // Inputs: the application.
+
+  /** Appends commands to a leader's log, as many as the quota allows. */
+  propose(commands: readonly Uint8Array[]): ProposeOutcome {
+    const raft = this.#raft
+    const { log, term } = raft
+    const first = { term, index: log.lastIndex + 1 }
+    if (raft.role !== 'leader') return { accepted: 0, first, why: 'not the leader' }
+    if (raft.transfer !== null)
+      return { accepted: 0, first, why: 'leadership is being handed over' }
+    const entries: Entry[] = []
+    let bytes = log.bytesBetween(raft.commitIndex + 1, log.lastIndex + 1)
+    for (const data of commands) {
+      // A single command always fits, or a large one could never be proposed.
+      if (bytes > 0 && bytes + data.length > raft.options.maxUncommittedBytes) break
+      bytes += data.length
+      entries.push({ index: first.index + entries.length, term, type: 'command', data })
+    }
+    appendToLog(raft, entries)
+    const why = entries.length === commands.length ? null : 'too much is uncommitted'
+    return { accepted: entries.length, first, why }
+  }
+
+  /** Asks from which index on a read that starts now is linearizable. The answer is an effect. */
+  readIndex(id: number): void {
+    requestRead(this.#raft, id)
+  }
+
+  /** Hands leadership over. Answers with the heir, or null if there is none. */
+  transferLeadership(to: NodeId | null): NodeId | null {
+    return startTransfer(this.#raft, to)
+  }
+
+  /** Starts an election now, if this node has a vote and does not lead. */
+  campaign(): void {
+    const raft = this.#raft
+    if (raft.role !== 'leader' && isVoter(membership(raft), raft.id)) campaign(raft)
+  }
+
+  // Inputs: what was asked for is done.
+
+  /** The write is durable. */
+  appendDone(): void {
+    const raft = this.#raft
+    const written = finishWrite(raft)
+    if (raft.role === 'leader') advanceCommitIndex(raft)
+    const isOwnVote = written.term === raft.term && written.votedFor === raft.id
+    if (raft.role === 'candidate' && isOwnVote) countOwnVote(raft)
+  }
+
+  /** The state machine has applied everything up to `index`. */
+  applied(index: LogIndex): void {
+    const raft = this.#raft
+    assert(index <= raft.commitIndex, 'only what is committed is applied')
+    assert(index >= raft.appliedIndex, 'what is applied stays applied')
+    raft.appliedIndex = index
+    raft.memberships.forgetBefore(index)
+    raft.log.evict(index, raft.options.maxWindowBytes)
+  }
+
+  /** The entries of a fetch, or null if the storage no longer has them. */
+  entriesFetched(id: number, entries: readonly Entry[] | null): void {
+    handleFetched(this.#raft, id, entries)
+  }
+
+  /** The message that opens a snapshot's stream, or null if the follower needs it no longer. */
+  announceSnapshot(to: NodeId, meta: SnapshotMeta): InstallSnapshot | null {
+    return announceSnapshot(this.#raft, to, meta)
+  }
+
+  snapshotSent(to: NodeId, received: boolean): void {
+    handleSnapshotSent(this.#raft, to, received)
+  }
+
+  /** After `step`: is the announced snapshot to be stored and then passed to `installSnapshot`? */
+  wantsSnapshot(message: InstallSnapshot): boolean {
+    return wantsSnapshot(this.#raft, message)
+  }
+
+  /** The snapshot is stored. Answers whether the state machine must be restored from it. */
+  installSnapshot(message: InstallSnapshot): boolean {
+    return installSnapshot(this.#raft, message)
+  }
+
+  /**
+   * Forgets the log up to `index`, less what a snapshot's receiver will need. Answers with the
+   * position up to which the storage is to forget it, or null if there is nothing to forget.
+   */
+  compact(index: LogIndex): Position | null {
+    const { log } = this.#raft
+    const upTo = Math.min(index, this.#raft.appliedIndex, forgettable(this.#raft))
+    return upTo > log.compacted.index ? log.compact(upTo) : null
+  }
+
+  // Outputs.
+
+  /** Everything that is to be done now. A leader first sends its followers what they are due. */
+  effects(): Effects {
+    const raft = this.#raft
+    if (raft.role === 'leader') {
+      startReadRound(raft)
+      for (const peer of raft.peers) replicate(raft, peer)
+    }
+    return takeEffects(raft)
+  }
+
+  /**
+   * Committed entries from `from` on that may be applied: they are on this node's own disk too, so
+   * no state is ever ahead of the log it came from. Null if they must be read from the storage.
+   */
+  committedEntries(from: LogIndex, maxBytes: number): readonly Entry[] | null {
+    const { log } = this.#raft
+    return from < log.windowStart ? null : log.slice(from, this.applicableIndex + 1, maxBytes)
+  }
+
+  /** The last index that may be applied. */
+  get applicableIndex(): LogIndex {
+    return Math.min(this.#raft.commitIndex, this.#raft.log.stableIndex)
+  }
+
+  get id(): NodeId {
+    return this.#raft.id
+  }
+
+  get role(): Role {
+    return this.#raft.role
+  }
+
+  get term(): Term {
+    return this.#raft.term
+  }
+
+  get leader(): NodeId | null {
+    return this.#raft.leader
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#raft.commitIndex
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#raft.appliedIndex
+  }
+
+  get firstIndex(): LogIndex {
+    return this.#raft.log.firstIndex
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#raft.log.lastIndex
+  }
+
+  /** Is a leadership transfer under way? Proposals are refused meanwhile. */
+  get transferring(): boolean {
+    return this.#raft.transfer !== null
+  }
+
+  get membership(): Membership {
+    return membership(this.#raft)
+  }
+
+  /** The term of an entry of the log, as far as the log reaches. */
+  termAt(index: LogIndex): Term {
+    return this.#raft.log.termAt(index)
+  }
+
+  /** What a snapshot taken now would cover. */
+  get snapshotMeta(): SnapshotMeta {
+    const raft = this.#raft
+    const index = raft.appliedIndex
+    return {
+      position: { term: raft.log.termAt(index), index },
+      membership: raft.memberships.oldest,
+    }
+  }
+
+  get peers(): readonly PeerStatus[] {
+    return this.#raft.peers.map(({ id, state, matchIndex, active }) => ({
+      id,
+      state,
+      matchIndex,
+      active,
+    }))
+  }
+}
+
+/** Takes up where the storage says this node left off, or starts the cluster it is told to start. */
+function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit): void {
+  const { snapshot } = stored
+  const snapshotIndex = snapshot?.position.index ?? 0
+  if (stored.compacted.index > snapshotIndex)
+    throw new InvariantError('the log begins after the newest snapshot: a snapshot was lost')
+  const end = Math.max(stored.lastIndex, snapshotIndex)
+  if (stored.hardState.commitIndex > end || appliedIndex > end)
+    throw new InvariantError('the log ends before what was committed: entries were lost')
+  // A crash came between storing a snapshot and resetting the log that it replaces.
+  if (snapshot !== null && !raft.log.matches(snapshot.position)) resetLog(raft, snapshot.position)
+  else
+    for (const entry of stored.memberships)
+      if (entry.index > snapshotIndex)
+        raft.memberships.append(entry.index, decodeMembership(entry.data))
+  raft.memberships.forgetBefore(appliedIndex)
+  const neverRan = stored.lastIndex === 0 && snapshot === null && stored.hardState.term === 0
+  if (neverRan && bootstrap !== null) bootstrapCluster(raft, bootstrap)
+}
+
+/**
+ * Every founding member writes the same first entry, and so finds it committed: from then on, who
+ * takes part is in the log and nowhere else.
+ */
+function bootstrapCluster(raft: RaftState, founders: Membership): void {
+  raft.term = 1
+  raft.outbox.hardStateChanged = true
+  appendToLog(raft, [
+    { index: 1, term: 1, type: 'membership', data: encodeMembership(founders) },
+  ])
+  raft.commitIndex = 1
+}

@@ -1,0 +1,207 @@
+import type { AppendBatch } from '../contracts/storage.ts'
+import { assert } from '../errors.ts'
+import type { Message } from '../messages.ts'
+import type { LogIndex, NodeId, Position, Term } from '../types.ts'
+import type { RaftState } from './state.ts'
+
+/**
+ * What the protocol wants done in the world, as data. Whoever drives it carries this out and
+ * reports back; nothing here is ever done twice.
+ */
+export interface Effects {
+  /** May leave now, in this order. */
+  readonly messages: readonly Message[]
+  /** One write to make durable, then reported by `appendDone`. Null while one is under way. */
+  readonly append: AppendBatch | null
+  /** Entries to read from the storage for a follower, then reported by `entriesFetched`. */
+  readonly fetches: readonly FetchWork[]
+  /** Followers that need the newest snapshot; reported by `snapshotSent`. */
+  readonly snapshots: readonly NodeId[]
+  /** Reads that are settled. */
+  readonly reads: readonly ReadOutcome[]
+}
+
+export interface FetchWork {
+  readonly id: number
+  readonly to: NodeId
+  readonly from: LogIndex
+  readonly end: LogIndex
+  readonly maxBytes: number
+}
+
+/** A read may be served once `index` is applied; -1 if this node lost track of it: ask again. */
+export interface ReadOutcome {
+  readonly id: number
+  readonly index: LogIndex
+}
+
+/**
+ * Where effects gather between two turns.
+ *
+ * A message that promises something (a vote, an acknowledgement) must not leave before what it
+ * promises is durable (thesis 3.8). Such messages are held here until the write they rest on is
+ * done, so that nobody outside can send one early by mistake. This goes for refusals and for
+ * RequestVote itself: a candidate whose term is not on its own disk could campaign twice in it.
+ */
+export interface Outbox {
+  messages: Message[]
+  /** Rest on a write that has not begun. */
+  held: Message[]
+  /** The write under way, and what rests on it. */
+  writing: Writing | null
+  hardStateChanged: boolean
+  savedCommitIndex: LogIndex
+  reset: Position | null
+  fetches: FetchWork[]
+  fetchId: number
+  snapshots: NodeId[]
+  reads: ReadOutcome[]
+}
+
+interface Writing {
+  readonly term: Term
+  readonly votedFor: NodeId | null
+  /** The last entry that will be durable; lowered when a truncation overtakes the write. */
+  lastIndex: LogIndex
+  readonly held: readonly Message[]
+  /** Rest on nothing but this write, and came after it began. */
+  readonly late: Message[]
+}
+
+export function createOutbox(): Outbox {
+  return {
+    messages: [],
+    held: [],
+    writing: null,
+    hardStateChanged: false,
+    savedCommitIndex: 0,
+    reset: null,
+    fetches: [],
+    fetchId: 0,
+    snapshots: [],
+    reads: [],
+  }
+}
+
+/** For messages that promise nothing about this node's disk. */
+export function send(raft: RaftState, message: Message): void {
+  raft.trace?.({
+    type: 'message-sent',
+    node: raft.id,
+    term: raft.term,
+    to: message.to,
+    message: message.type,
+  })
+  raft.outbox.messages.push(message)
+}
+
+/** For messages that rest on what this node knows now: they leave when all of it is durable. */
+export function sendWhenDurable(raft: RaftState, message: Message): void {
+  const { outbox } = raft
+  if (isUnsaved(raft)) {
+    const last = outbox.held.length - 1
+    // One answer is enough for several messages of a leader: the last one covers the others.
+    if (last >= 0 && supersedes(message, outbox.held[last] as Message)) outbox.held[last] = message
+    else outbox.held.push(message)
+  } else if (outbox.writing !== null) outbox.writing.late.push(message)
+  else send(raft, message)
+}
+
+/** A dropped message is an event, not silence. */
+export function ignore(raft: RaftState, message: Message, why: string): void {
+  raft.trace?.({
+    type: 'message-ignored',
+    node: raft.id,
+    term: raft.term,
+    from: message.from,
+    message: message.type,
+    why,
+  })
+}
+
+/** Truncates the log, and with it what the write under way will have made durable. */
+export function truncateLog(raft: RaftState, index: LogIndex): void {
+  assert(index > raft.commitIndex, 'a committed entry is never truncated')
+  raft.log.truncate(index)
+  raft.memberships.truncate(index)
+  const { writing } = raft.outbox
+  if (writing !== null && writing.lastIndex >= index) writing.lastIndex = index - 1
+  raft.trace?.({ type: 'entries-truncated', node: raft.id, term: raft.term, from: index })
+}
+
+/** The log starts again after a snapshot; the write under way no longer says anything about it. */
+export function resetLog(raft: RaftState, position: Position): void {
+  raft.log.reset(position)
+  raft.outbox.reset = position
+  if (raft.outbox.writing !== null) raft.outbox.writing.lastIndex = 0
+}
+
+/** Collects what has gathered. The caller gets it for good. */
+export function takeEffects(raft: RaftState): Effects {
+  const { outbox } = raft
+  const append = outbox.writing === null && isUnsaved(raft) ? takeWrite(raft) : null
+  const effects: Effects = {
+    messages: outbox.messages,
+    append,
+    fetches: outbox.fetches,
+    snapshots: outbox.snapshots,
+    reads: outbox.reads,
+  }
+  outbox.messages = []
+  if (outbox.fetches.length > 0) outbox.fetches = []
+  if (outbox.snapshots.length > 0) outbox.snapshots = []
+  if (outbox.reads.length > 0) outbox.reads = []
+  return effects
+}
+
+/** All that changed since the last write becomes one write: under load, many entries share it. */
+function takeWrite(raft: RaftState): AppendBatch {
+  const { outbox, log } = raft
+  const entries = log.takeUnsaved()
+  const commitMoved = raft.commitIndex !== outbox.savedCommitIndex
+  const hardState =
+    outbox.hardStateChanged || (commitMoved && entries.length > 0)
+      ? { term: raft.term, votedFor: raft.votedFor, commitIndex: raft.commitIndex }
+      : null
+  const batch: AppendBatch = { reset: outbox.reset, entries, hardState }
+  outbox.writing = {
+    term: raft.term,
+    votedFor: raft.votedFor,
+    lastIndex: log.lastIndex,
+    held: outbox.held,
+    late: [],
+  }
+  if (hardState !== null) outbox.savedCommitIndex = raft.commitIndex
+  outbox.held = []
+  outbox.hardStateChanged = false
+  outbox.reset = null
+  return batch
+}
+
+/** The write under way is durable: its messages may leave. Answers with what it covered. */
+export function finishWrite(raft: RaftState): { readonly term: Term; readonly votedFor: NodeId | null } {
+  const { writing } = raft.outbox
+  assert(writing !== null, 'a write is done only after it began')
+  raft.outbox.writing = null
+  raft.log.stabilize(writing.lastIndex)
+  for (const message of writing.held) send(raft, message)
+  for (const message of writing.late) send(raft, message)
+  return writing
+}
+
+function isUnsaved(raft: RaftState): boolean {
+  const { outbox, log } = raft
+  return outbox.hardStateChanged || outbox.reset !== null || log.unsavedFrom <= log.lastIndex
+}
+
+function supersedes(message: Message, earlier: Message): boolean {
+  return (
+    message.type === 'append-entries-reply' &&
+    earlier.type === 'append-entries-reply' &&
+    message.accepted &&
+    earlier.accepted &&
+    message.to === earlier.to &&
+    message.term === earlier.term &&
+    message.index >= earlier.index
+  )
+}

@@ -1,0 +1,139 @@
+import { assert } from '../errors.ts'
+import type { LogIndex, NodeId } from '../types.ts'
+
+/**
+ * How a leader feeds one follower (thesis 10.2.1).
+ *
+ * - `probe`: the leader does not know where their logs agree; one message at a time finds out.
+ * - `replicate`: it knows; messages follow one another without waiting, as far as the window allows.
+ * - `snapshot`: the entries the follower needs are gone; a snapshot is on its way instead.
+ */
+export type ProgressState = 'probe' | 'replicate' | 'snapshot'
+
+/** What a leader knows of one other node (Fig. 2, volatile state on leaders). */
+export interface Progress {
+  readonly id: NodeId
+  state: ProgressState
+  /** The highest entry known to be in the follower's log. `matchIndex < nextIndex`. */
+  matchIndex: LogIndex
+  /** The next entry to send. */
+  nextIndex: LogIndex
+  /** The highest commit index that was sent. */
+  sentCommit: LogIndex
+  /** `probe`: a message is on its way, so wait. */
+  probing: boolean
+  readonly inflight: Inflight
+  /** Entries are being read from the storage for this follower; an answer to another number is late. */
+  fetching: number
+  /** `snapshot`: the index of the snapshot on its way, or 0 while there is none. */
+  snapshotIndex: LogIndex
+  /** The newest heartbeat round the follower has answered. */
+  ackedRound: number
+  /** It has answered since the leader last checked its quorum. */
+  active: boolean
+  /** It has answered since the last heartbeat. */
+  answered: boolean
+  /** `matchIndex` at the last heartbeat: if it stands still, something was lost. */
+  matchAtHeartbeat: LogIndex
+}
+
+/** What a leader tells of another node. */
+export interface PeerStatus {
+  readonly id: NodeId
+  readonly state: ProgressState
+  readonly matchIndex: LogIndex
+  /** Heard from since the leader last checked its quorum. */
+  readonly active: boolean
+}
+
+export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: number): Progress {
+  return {
+    id,
+    state: 'probe',
+    matchIndex: 0,
+    nextIndex,
+    sentCommit: 0,
+    probing: false,
+    inflight: new Inflight(maxInflight),
+    fetching: 0,
+    snapshotIndex: 0,
+    ackedRound: 0,
+    // A new peer gets the benefit of the doubt until the next check of the quorum.
+    active: true,
+    answered: false,
+    matchAtHeartbeat: 0,
+  }
+}
+
+export function becomeProbe(progress: Progress, nextIndex: LogIndex): void {
+  change(progress, 'probe')
+  progress.nextIndex = Math.max(nextIndex, progress.matchIndex + 1)
+}
+
+export function becomeReplicate(progress: Progress): void {
+  change(progress, 'replicate')
+  progress.nextIndex = progress.matchIndex + 1
+}
+
+export function becomeSnapshot(progress: Progress): void {
+  change(progress, 'snapshot')
+}
+
+function change(progress: Progress, state: ProgressState): void {
+  progress.state = state
+  progress.probing = false
+  progress.fetching = 0
+  progress.snapshotIndex = 0
+  progress.inflight.clear()
+  progress.sentCommit = Math.min(progress.sentCommit, progress.matchIndex)
+}
+
+/** The append messages on their way to one follower, oldest first: the last index and size of each. */
+export class Inflight {
+  readonly #lastIndex: LogIndex[]
+  readonly #bytes: number[]
+  #start = 0
+  #count = 0
+  #totalBytes = 0
+
+  constructor(capacity: number) {
+    this.#lastIndex = Array.from({ length: capacity }, () => 0)
+    this.#bytes = Array.from({ length: capacity }, () => 0)
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  get bytes(): number {
+    return this.#totalBytes
+  }
+
+  get full(): boolean {
+    return this.#count === this.#lastIndex.length
+  }
+
+  push(lastIndex: LogIndex, bytes: number): void {
+    assert(!this.full, 'the in-flight window is not full')
+    const at = (this.#start + this.#count) % this.#lastIndex.length
+    this.#lastIndex[at] = lastIndex
+    this.#bytes[at] = bytes
+    this.#count += 1
+    this.#totalBytes += bytes
+  }
+
+  /** Everything up to `index` has arrived. */
+  acknowledge(index: LogIndex): void {
+    while (this.#count > 0 && (this.#lastIndex[this.#start] as LogIndex) <= index) {
+      this.#totalBytes -= this.#bytes[this.#start] as number
+      this.#start = (this.#start + 1) % this.#lastIndex.length
+      this.#count -= 1
+    }
+  }
+
+  clear(): void {
+    this.#start = 0
+    this.#count = 0
+    this.#totalBytes = 0
+  }
+}
