@@ -63,7 +63,8 @@ export function run(program, args, output) {
   })
 }
 
-function bin(name, path) {
+/** The file behind a program that a package of the workspace brings. */
+export function bin(name, path) {
   const manifest = createRequire(join(process.cwd(), 'package.json')).resolve(
     `${name}/package.json`,
   )
