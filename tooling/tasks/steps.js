@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 /** What is counted when the tests never got as far as being counted. */
 const NOTHING_RAN = { passed: 0, failed: 1, skipped: 0 }
@@ -63,10 +62,7 @@ export function run(program, args, output) {
   })
 }
 
-/** The file behind a program that a package of the workspace brings. */
+/** A program that the workspace has installed, as a file that Node runs. */
 export function bin(name, path) {
-  const manifest = createRequire(join(process.cwd(), 'package.json')).resolve(
-    `${name}/package.json`,
-  )
-  return join(dirname(manifest), path)
+  return fileURLToPath(new URL(`../../node_modules/${name}/${path}`, import.meta.url))
 }
