@@ -4,7 +4,14 @@
  *
  * @packageDocumentation
  */
-export type { Applied, NodeStatus, RaftNode, Waiting } from './node/node.ts'
+export {
+  type Applied,
+  type NodeStatus,
+  type RaftNode,
+  startNode,
+  type StartOptions,
+  type Waiting,
+} from './node/node.ts'
 export type { PeerStatus } from './protocol/progress.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'
 export { LogOutline, type StoredLog } from './contracts/log-outline.ts'

@@ -1,6 +1,14 @@
+import type { StateMachine } from '../contracts/state-machine.ts'
+import type { Storage } from '../contracts/storage.ts'
+import type { Transport } from '../contracts/transport.ts'
+import { type Environment, systemEnvironment } from '../environment.ts'
+import { type NodeOptions, resolveOptions } from '../options.ts'
 import type { PeerStatus } from '../protocol/progress.ts'
-import type { Role } from '../trace.ts'
+import { Raft } from '../protocol/raft.ts'
+import type { Role, Trace } from '../trace.ts'
 import type { LogIndex, Membership, NodeId, SnapshotMeta, Term } from '../types.ts'
+import { restoreSnapshot } from './applier.ts'
+import { RunLoop } from './run-loop.ts'
 
 export interface Waiting {
   /** Ends the wait with the signal's reason. It does not take back what was asked for. */
@@ -73,4 +81,78 @@ export interface NodeStatus {
   readonly membership: Membership
   /** What a leader knows of each other node; empty on others. */
   readonly peers: readonly PeerStatus[]
+}
+
+export interface StartOptions<Result> extends Partial<NodeOptions> {
+  readonly id: NodeId
+  readonly storage: Storage
+  readonly transport: Transport
+  readonly stateMachine: StateMachine<Result>
+  /**
+   * Who founds the cluster. Every founder must be given the same; it is used only if the storage is
+   * empty, and left out by a node that waits to be added to a cluster that runs already.
+   */
+  readonly membership?: Membership
+  /** Time, chance and scheduling. Default: the system's. */
+  readonly environment?: Environment
+  readonly trace?: Trace
+}
+
+/**
+ * Starts one member of a cluster from the parts it is made of, taking up where its storage left off.
+ * Resolves when the node can be reached by its peers; it need not know a leader yet.
+ *
+ * Whoever made the parts disposes them, after the node. Rejects if the storage cannot be read, or
+ * contradicts itself, or the transport cannot start; throws a RangeError for a bad option.
+ *
+ * @example
+ * await using node = await startNode({
+ *   id: 'a',
+ *   membership: bootstrapMembership([{ id: 'a', address: '' }]),
+ *   storage: memoryStorage(),
+ *   transport: memoryNetwork().transport('a'),
+ *   stateMachine: counter(),
+ * })
+ * const { result } = await node.propose(increment)
+ */
+export async function startNode<Result>(parts: StartOptions<Result>): Promise<RaftNode<Result>> {
+  const { id, storage, transport, stateMachine } = parts
+  const options = resolveOptions(parts)
+  const environment = parts.environment ?? systemEnvironment()
+  const trace = parts.trace ?? null
+  const stored = await storage.load()
+  const snapshotIndex = stored.snapshot?.position.index ?? 0
+  const isAhead = stateMachine.durableIndex >= snapshotIndex
+  if (!isAhead) await restoreSnapshot(storage, stateMachine)
+  const raft = new Raft({
+    id,
+    options,
+    stored,
+    bootstrap: parts.membership ?? null,
+    appliedIndex: isAhead ? stateMachine.durableIndex : snapshotIndex,
+    random: () => environment.random(),
+    trace,
+  })
+  const loop = new RunLoop({
+    raft,
+    storage,
+    transport,
+    stateMachine,
+    environment,
+    options,
+    trace,
+    snapshotIndex,
+  })
+  await loop.start()
+  return {
+    id,
+    propose: (command, waiting = {}) => loop.propose(command, waiting),
+    read: (waiting = {}) => loop.read(waiting),
+    transferLeadership: (to, waiting = {}) => loop.transferLeadership(to ?? null, waiting),
+    snapshot: (waiting = {}) => loop.snapshot(waiting),
+    status: () => loop.status(),
+    watch: (waiting = {}) => loop.watch(waiting),
+    stopped: loop.stopped,
+    [Symbol.asyncDispose]: () => loop.stop(),
+  }
 }

@@ -2,7 +2,10 @@ import type { AppendBatch } from '../contracts/storage.ts'
 import { assert } from '../errors.ts'
 import type { Message } from '../messages.ts'
 import type { LogIndex, NodeId, Position, Term } from '../types.ts'
+import type { FetchWork, ReadOutcome } from './outbox.ts'
 import type { RaftState } from './state.ts'
+
+export type { FetchWork, ReadOutcome } from './outbox.ts'
 
 /**
  * What the protocol wants done in the world, as data. Whoever drives it carries this out and
@@ -19,68 +22,6 @@ export interface Effects {
   readonly snapshots: readonly NodeId[]
   /** Reads that are settled. */
   readonly reads: readonly ReadOutcome[]
-}
-
-export interface FetchWork {
-  readonly id: number
-  readonly to: NodeId
-  readonly from: LogIndex
-  readonly end: LogIndex
-  readonly maxBytes: number
-}
-
-/** A read may be served once `index` is applied; -1 if this node lost track of it: ask again. */
-export interface ReadOutcome {
-  readonly id: number
-  readonly index: LogIndex
-}
-
-/**
- * Where effects gather between two turns.
- *
- * A message that promises something (a vote, an acknowledgement) must not leave before what it
- * promises is durable (thesis 3.8). Such messages are held here until the write they rest on is
- * done, so that nobody outside can send one early by mistake. This goes for refusals and for
- * RequestVote itself: a candidate whose term is not on its own disk could campaign twice in it.
- */
-export interface Outbox {
-  messages: Message[]
-  /** Rest on a write that has not begun. */
-  held: Message[]
-  /** The write under way, and what rests on it. */
-  writing: Writing | null
-  hardStateChanged: boolean
-  savedCommitIndex: LogIndex
-  reset: Position | null
-  fetches: FetchWork[]
-  fetchId: number
-  snapshots: NodeId[]
-  reads: ReadOutcome[]
-}
-
-interface Writing {
-  readonly term: Term
-  readonly votedFor: NodeId | null
-  /** The last entry that will be durable; lowered when a truncation overtakes the write. */
-  lastIndex: LogIndex
-  readonly held: readonly Message[]
-  /** Rest on nothing but this write, and came after it began. */
-  readonly late: Message[]
-}
-
-export function createOutbox(): Outbox {
-  return {
-    messages: [],
-    held: [],
-    writing: null,
-    hardStateChanged: false,
-    savedCommitIndex: 0,
-    reset: null,
-    fetches: [],
-    fetchId: 0,
-    snapshots: [],
-    reads: [],
-  }
 }
 
 /** For messages that promise nothing about this node's disk. */
@@ -179,7 +120,10 @@ function takeWrite(raft: RaftState): AppendBatch {
 }
 
 /** The write under way is durable: its messages may leave. Answers with what it covered. */
-export function finishWrite(raft: RaftState): { readonly term: Term; readonly votedFor: NodeId | null } {
+export function finishWrite(raft: RaftState): {
+  readonly term: Term
+  readonly votedFor: NodeId | null
+} {
   const { writing } = raft.outbox
   assert(writing !== null, 'a write is done only after it began')
   raft.outbox.writing = null

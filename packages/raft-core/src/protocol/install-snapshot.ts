@@ -15,7 +15,11 @@ export function requestSnapshot(raft: RaftState, peer: Progress): void {
 }
 
 /** The message that opens the stream. The log is kept from there on until the stream ends. */
-export function announceSnapshot(raft: RaftState, to: NodeId, meta: SnapshotMeta): InstallSnapshot | null {
+export function announceSnapshot(
+  raft: RaftState,
+  to: NodeId,
+  meta: SnapshotMeta,
+): InstallSnapshot | null {
   const peer = progressOf(raft, to)
   if (raft.role !== 'leader' || peer?.state !== 'snapshot') return null
   peer.snapshotIndex = meta.position.index

@@ -210,7 +210,11 @@ export class Log {
   /** Moves the window's start. The dead part of the arrays is cut off once it is the larger half. */
   #evictBefore(index: LogIndex): void {
     this.#bytesEvicted = this.#bytesBefore(index)
-    this.#entries.fill(undefined as unknown as Entry, this.#head, this.#head + (index - this.#windowStart))
+    this.#entries.fill(
+      undefined as unknown as Entry,
+      this.#head,
+      this.#head + (index - this.#windowStart),
+    )
     this.#head += index - this.#windowStart
     this.#windowStart = index
     if (this.#head * 2 > this.#entries.length) {

@@ -2,7 +2,12 @@ import { assert } from '../errors.ts'
 import type { LogIndex, Membership } from '../types.ts'
 
 /** Nobody: what a node knows before it was told who takes part. */
-export const NOBODY: Membership = Object.freeze({ voters: [], outgoing: [], learners: [], peers: [] })
+export const NOBODY: Membership = Object.freeze({
+  voters: [],
+  outgoing: [],
+  learners: [],
+  peers: [],
+})
 
 /**
  * The memberships that may still matter, oldest first. The newest is in effect from the moment its
@@ -45,7 +50,10 @@ export class MembershipHistory {
 
   /** The entries up to `index` are applied: nobody asks for a membership before that any more. */
   forgetBefore(index: LogIndex): void {
-    while (this.#memberships.length > 1 && (this.#memberships[1] as { index: LogIndex }).index <= index)
+    while (
+      this.#memberships.length > 1 &&
+      (this.#memberships[1] as { index: LogIndex }).index <= index
+    )
       this.#memberships.shift()
   }
 

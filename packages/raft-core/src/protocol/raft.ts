@@ -2,16 +2,8 @@ import { decodeMembership, encodeMembership } from '../codec/records.ts'
 import { assert, InvariantError } from '../errors.ts'
 import type { InstallSnapshot } from '../messages.ts'
 import type { Role } from '../trace.ts'
-import type {
-  Entry,
-  LogIndex,
-  Membership,
-  NodeId,
-  Position,
-  SnapshotMeta,
-  Term,
-} from '../types.ts'
-import { appendToLog, handleFetched, replicate } from './append-entries.ts'
+import type { Entry, LogIndex, Membership, NodeId, Position, SnapshotMeta, Term } from '../types.ts'
+import { appendToLog, broadcastHeartbeat, handleFetched, replicate } from './append-entries.ts'
 import { advanceCommitIndex } from './commit.ts'
 import { type Effects, finishWrite, resetLog, takeEffects } from './effects.ts'
 import {
@@ -42,7 +34,11 @@ export interface ProposeOutcome {
   /** Where the first of them stands. */
   readonly first: Position
   /** Why the rest was not: null if all were. */
-  readonly why: 'not the leader' | 'leadership is being handed over' | 'too much is uncommitted' | null
+  readonly why:
+    | 'not the leader'
+    | 'leadership is being handed over'
+    | 'too much is uncommitted'
+    | null
 }
 
 /**
@@ -179,7 +175,7 @@ export class Raft {
   effects(): Effects {
     const raft = this.#raft
     if (raft.role === 'leader') {
-      startReadRound(raft)
+      if (startReadRound(raft)) broadcastHeartbeat(raft)
       for (const peer of raft.peers) replicate(raft, peer)
     }
     return takeEffects(raft)
@@ -292,8 +288,6 @@ function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit)
 function bootstrapCluster(raft: RaftState, founders: Membership): void {
   raft.term = 1
   raft.outbox.hardStateChanged = true
-  appendToLog(raft, [
-    { index: 1, term: 1, type: 'membership', data: encodeMembership(founders) },
-  ])
+  appendToLog(raft, [{ index: 1, term: 1, type: 'membership', data: encodeMembership(founders) }])
   raft.commitIndex = 1
 }

@@ -1,46 +1,17 @@
 import type { ReadIndex, ReadIndexReply } from '../messages.ts'
 import type { LogIndex, NodeId } from '../types.ts'
-import { broadcastHeartbeat } from './append-entries.ts'
 import { knowsCommitted } from './commit.ts'
 import { send } from './effects.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
-import { membership, type RaftState } from './state.ts'
+import { membership, type PendingRead, type RaftState, type ReadRound } from './state.ts'
 
 /**
  * Linearizable reads without a log entry (thesis 6.4): a leader notes what is committed, makes sure
  * with a round of heartbeats that it still led afterwards, and answers.
- *
- * Rounds are numbered by the leader and only ever grow, so an answer to an old round can never
- * confirm a new read, whoever asked and however often.
  */
-export interface Reads {
-  /** The newest round. It goes out with every heartbeat and every append. */
-  round: number
-  /** Asked since that round began: the next one is theirs. */
-  waiting: PendingRead[]
-  /** Rounds that wait for a majority, oldest first. */
-  readonly pending: ReadRound[]
-  count: number
-}
-
-interface PendingRead {
-  readonly id: number
-  /** Who asked; null for this node. */
-  readonly from: NodeId | null
-}
-
-interface ReadRound {
-  readonly round: number
-  readonly index: LogIndex
-  readonly reads: readonly PendingRead[]
-}
 
 const LOST = -1
-
-export function createReads(): Reads {
-  return { round: 0, waiting: [], pending: [], count: 0 }
-}
 
 /** A read of this node. On a follower, the leader is asked. */
 export function requestRead(raft: RaftState, id: number): void {
@@ -68,16 +39,17 @@ function enqueue(raft: RaftState, read: PendingRead): void {
 
 /**
  * All reads that came since the last round share the next one. A leader that has not committed in
- * its own term does not know yet what is committed, so its reads wait for the no-op (§8).
+ * its own term does not know yet what is committed, so its reads wait for the no-op (§8). Answers
+ * whether a round began, which heartbeats must now carry to everybody.
  */
-export function startReadRound(raft: RaftState): void {
+export function startReadRound(raft: RaftState): boolean {
   const { reads } = raft
-  if (reads.waiting.length === 0 || !knowsCommitted(raft)) return
+  if (reads.waiting.length === 0 || !knowsCommitted(raft)) return false
   reads.round += 1
   reads.pending.push({ round: reads.round, index: raft.commitIndex, reads: reads.waiting })
   reads.waiting = []
-  broadcastHeartbeat(raft)
   confirmReads(raft)
+  return true
 }
 
 /** A follower answered a message of this round: it followed this leader then. */

@@ -2,11 +2,10 @@ import type { Stored } from '../contracts/storage.ts'
 import type { ProtocolOptions } from '../options.ts'
 import type { Role, Trace } from '../trace.ts'
 import type { LogIndex, Membership, NodeId, Position, Term } from '../types.ts'
-import { createOutbox, type Outbox } from './effects.ts'
 import { Log } from './log.ts'
 import { MembershipHistory, NOBODY } from './membership.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
 import type { Progress } from './progress.ts'
-import { createReads, type Reads } from './read-index.ts'
 
 /** Everything a server knows, in the order of Figure 2. Only the files of this folder write it. */
 export interface RaftState {
@@ -47,6 +46,33 @@ export interface RaftState {
   readonly outbox: Outbox
 }
 
+/** Linearizable reads that a leader has been asked for (thesis 6.4). */
+export interface Reads {
+  /**
+   * The newest round of heartbeats. It goes out with every message to a follower. Rounds only ever
+   * grow, so an answer to an old one can never confirm a new read, whoever asked and how often.
+   */
+  round: number
+  /** Asked since that round began: the next one is theirs. */
+  waiting: PendingRead[]
+  /** Rounds that wait for a majority, oldest first. */
+  readonly pending: ReadRound[]
+  count: number
+}
+
+export interface PendingRead {
+  readonly id: number
+  /** Who asked; null for this node. */
+  readonly from: NodeId | null
+}
+
+export interface ReadRound {
+  readonly round: number
+  /** What was committed when the round began. */
+  readonly index: LogIndex
+  readonly reads: readonly PendingRead[]
+}
+
 export interface RaftInit {
   readonly id: NodeId
   readonly options: ProtocolOptions
@@ -83,7 +109,7 @@ export function createState(init: RaftInit): RaftState {
     votes: new Map(),
     peers: [],
     termStart: 0,
-    reads: createReads(),
+    reads: { round: 0, waiting: [], pending: [], count: 0 },
     transfer: null,
     outbox: createOutbox(),
   }

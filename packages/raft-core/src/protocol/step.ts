@@ -1,4 +1,5 @@
 import type { Message } from '../messages.ts'
+import type { NodeId } from '../types.ts'
 import {
   handleAppendEntries,
   handleAppendEntriesReply,
@@ -50,23 +51,10 @@ function disturbs(raft: RaftState, message: ProtocolMessage): boolean {
 }
 
 /** The sender leads its term if it says what only a leader says. */
-function leaderSpeaking(message: ProtocolMessage): string | null {
-  switch (message.type) {
-    case 'append-entries':
-    case 'heartbeat':
-    case 'install-snapshot':
-      return message.from
-    case 'pre-vote':
-    case 'pre-vote-reply':
-    case 'request-vote':
-    case 'request-vote-reply':
-    case 'append-entries-reply':
-    case 'heartbeat-reply':
-    case 'timeout-now':
-    case 'read-index':
-    case 'read-index-reply':
-      return null
-  }
+function leaderSpeaking(message: ProtocolMessage): NodeId | null {
+  const { type } = message
+  const speaks = type === 'append-entries' || type === 'heartbeat' || type === 'install-snapshot'
+  return speaks ? message.from : null
 }
 
 /** Questions are answered whatever their term: the answer tells the sender ours. */

@@ -1,0 +1,164 @@
+import type { StateMachine } from '../contracts/state-machine.ts'
+import type { Storage } from '../contracts/storage.ts'
+import type { Transport } from '../contracts/transport.ts'
+import type { InstallSnapshot } from '../messages.ts'
+import type { NodeOptions } from '../options.ts'
+import type { Raft } from '../protocol/raft.ts'
+import type { Trace } from '../trace.ts'
+import type { LogIndex, NodeId, SnapshotMeta } from '../types.ts'
+
+/** What the run loop lends to work that takes longer than a turn. */
+export interface LoopAccess {
+  /** Runs `job` in a turn of the loop, the only place where the protocol may be touched. */
+  enter<Value>(job: () => Value): Promise<Value>
+  /** Aborted when the node stops. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Snapshots of one node (§7): takes its own when the log has grown enough, sends the stored one to
+ * followers that need entries long gone, and stores those that a leader sends. Only one is written
+ * at a time.
+ */
+export class Snapshots {
+  readonly #raft: Raft
+  readonly #storage: Storage
+  readonly #transport: Transport
+  readonly #stateMachine: StateMachine
+  readonly #options: NodeOptions
+  readonly #trace: Trace | null
+  readonly #loop: LoopAccess
+  #index: LogIndex
+  #bytesAppliedThen = 0
+  /** The write under way, which a second one waits for. It never rejects. */
+  #writing: Promise<unknown> | null = null
+  #receiving = 0
+
+  constructor(parts: {
+    readonly raft: Raft
+    readonly storage: Storage
+    readonly transport: Transport
+    readonly stateMachine: StateMachine
+    readonly options: NodeOptions
+    readonly trace: Trace | null
+    readonly loop: LoopAccess
+    readonly index: LogIndex
+  }) {
+    this.#raft = parts.raft
+    this.#storage = parts.storage
+    this.#transport = parts.transport
+    this.#stateMachine = parts.stateMachine
+    this.#options = parts.options
+    this.#trace = parts.trace
+    this.#loop = parts.loop
+    this.#index = parts.index
+  }
+
+  /** What the newest stored snapshot covers. */
+  get index(): LogIndex {
+    return this.#index
+  }
+
+  /** No snapshot is being written or received. */
+  get canTake(): boolean {
+    return this.#writing === null && this.#receiving === 0
+  }
+
+  /** Has enough been applied since the last snapshot, in entries or in bytes? */
+  isDue(bytesApplied: number): boolean {
+    const entries = this.#raft.appliedIndex - this.#index
+    if (entries <= 0 || !this.canTake) return false
+    const bytes = bytesApplied - this.#bytesAppliedThen
+    return entries >= this.#options.snapshotEntries || bytes >= this.#options.snapshotBytes
+  }
+
+  /**
+   * Takes a snapshot of the state as it is at this moment; called in a turn of the loop, between
+   * two calls to the state machine. Resolves when it is stored.
+   */
+  take(bytesApplied: number): Promise<SnapshotMeta> {
+    const meta = this.#raft.snapshotMeta
+    const chunks = this.#stateMachine.snapshot()
+    this.#bytesAppliedThen = bytesApplied
+    return this.#write(meta, chunks).then(() => {
+      const { position } = meta
+      this.#trace?.({
+        type: 'snapshot-taken',
+        node: this.#raft.id,
+        term: this.#raft.term,
+        position,
+      })
+      return meta
+    })
+  }
+
+  /** Sends the newest stored snapshot. Whatever becomes of it, the protocol is told. */
+  async send(to: NodeId): Promise<void> {
+    const { signal } = this.#loop
+    const snapshot = await this.#storage.readSnapshot()
+    const message = await this.#loop.enter(() =>
+      snapshot === null ? null : this.#raft.announceSnapshot(to, snapshot.meta),
+    )
+    const received =
+      snapshot !== null &&
+      message !== null &&
+      (await this.#transport.sendSnapshot(message, snapshot.chunks, { signal }).then(
+        () => true,
+        () => false,
+      ))
+    await this.#loop.enter(() => this.#raft.snapshotSent(to, received))
+  }
+
+  /**
+   * A leader sends a snapshot. Stores it, unless the log here reaches as far by now. Answers with
+   * the failure of the stream, if that is what ended it: only the storage's own failure is fatal.
+   */
+  async receive(
+    message: InstallSnapshot,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<{ readonly failure: unknown } | null> {
+    this.#receiving += 1
+    try {
+      while (this.#writing !== null) await this.#writing
+      if (!(await this.#loop.enter(() => this.#raft.wantsSnapshot(message)))) return null
+      const stream = watchFailure(chunks)
+      try {
+        await this.#write(message.meta, stream.chunks)
+      } catch (error) {
+        if (stream.hasFailed()) return { failure: error }
+        throw error
+      }
+      return null
+    } finally {
+      this.#receiving -= 1
+    }
+  }
+
+  async #write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const write = this.#storage.writeSnapshot(meta, chunks)
+    this.#writing = Promise.allSettled([write])
+    try {
+      await write
+      this.#index = meta.position.index
+    } finally {
+      this.#writing = null
+    }
+  }
+}
+
+/** Tells a failure of the source from one of whoever consumes it. */
+function watchFailure(source: AsyncIterable<Uint8Array>): {
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly hasFailed: () => boolean
+} {
+  let failed = false
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source
+    } catch (error) {
+      failed = true
+      throw error
+    }
+  }
+  return { chunks: watched(), hasFailed: () => failed }
+}
