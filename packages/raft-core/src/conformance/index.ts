@@ -4,3 +4,4 @@ export {
   type TransportConformance,
   type TransportNetwork,
 } from './transport.ts'
+export { storageConformance, type StorageConformance } from './storage.ts'

@@ -21,14 +21,17 @@ export interface Storage extends AsyncDisposable {
 
   /**
    * Persists one batch as a unit and resolves when it is durable. A crash at any moment leaves
-   * either all of the batch or none of it; once the promise has resolved, all of it.
+   * either all of the batch or none of it; once the promise has resolved, all of it. Entries that
+   * leave a gap, after the log or among themselves, or that begin at or before `compacted`, are
+   * refused with a RangeError, and nothing changes.
    */
   append(batch: AppendBatch): Promise<void>
 
   /**
    * The entries in [from, to), from the first on as many as fit in `maxBytes` of data, but at least
    * one. Rejects with `COMPACTED` if `from` is no longer in the log, and with a RangeError if the
-   * range is empty or reaches beyond the last entry.
+   * range is empty or reaches beyond the last entry. Beside an `append` that replaces entries, or a
+   * `compact`, the answer is the one from before it or the one from after it.
    */
   entries(
     from: LogIndex,
@@ -38,7 +41,8 @@ export interface Storage extends AsyncDisposable {
 
   /**
    * Forgets the entries up to and including `position`, which the newest snapshot covers. Those
-   * before the first entry are forgotten already. It need not be durable when it resolves: a crash
+   * before the first entry are forgotten already; a position beyond the last entry is refused with a
+   * RangeError. It need not be durable when it resolves: a crash
    * may bring forgotten entries back, from some index on and without a gap.
    */
   compact(position: Position): Promise<void>
@@ -52,7 +56,8 @@ export interface Storage extends AsyncDisposable {
 
   /**
    * The newest snapshot, or null. `chunks` can be read to the end even when a newer snapshot is
-   * stored meanwhile, and fails rather than give a byte that is not as it was written.
+   * stored meanwhile, and fails rather than give a byte that is not as it was written. They may be
+   * cut in other places than they were when written.
    */
   readSnapshot(): Promise<StoredSnapshot | null>
 }
@@ -66,7 +71,10 @@ export interface Stored {
   readonly compacted: Position
   /** The last entry's index, or `compacted.index` if the log is empty. */
   readonly lastIndex: LogIndex
-  /** The term of every entry after `compacted`, as runs in ascending order. */
+  /**
+   * The term of every entry after `compacted`, as runs in ascending order: the first begins with the
+   * first entry, each further one where the term changes. None if the log is empty.
+   */
   readonly termRuns: readonly TermRun[]
   /** Every entry of type `membership` in the log, in ascending order. */
   readonly memberships: readonly Entry[]

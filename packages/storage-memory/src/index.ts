@@ -1,0 +1,6 @@
+export {
+  memoryDisk,
+  type MemoryDisk,
+  type MemoryDiskOptions,
+  memoryStorage,
+} from './memory-storage.ts'
