@@ -1,0 +1,315 @@
+import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import type {
+  Compare,
+  CompareOperator,
+  CompareTarget,
+  DeleteRangeRequest,
+  KvCommand,
+  MemberAttributes,
+  Operation,
+  PutRequest,
+  RangeRequest,
+  SortOrder,
+  SortTarget,
+  TxnRequest,
+} from './types.ts'
+
+/** The first byte of every command: the version of all that follows it. */
+const FORMAT = 1
+
+/**
+ * How deeply transactions may nest, the outermost counted. etcd's limit of 128 operations, of which
+ * every level takes at least one, allows 129 levels.
+ */
+export const MAX_TXN_DEPTH = 256
+
+const COMMANDS = ['put', 'delete-range', 'txn', 'compact', 'publish-member'] as const
+const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
+const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
+const SORT_ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
+const OPERATORS: readonly CompareOperator[] = ['equal', 'greater', 'less', 'not-equal']
+const TARGETS = ['version', 'create', 'mod', 'value', 'lease'] as const
+
+const PREV_KV = 1
+const IGNORE_VALUE = 2
+const IGNORE_LEASE = 4
+const HAS_LEASE = 8
+
+const KEYS_ONLY = 1
+const COUNT_ONLY = 2
+
+/** Format, kind, flags and two lengths, and a little for what is rarely there. */
+const PUT_BYTES = 3 + 4 + 4
+
+/**
+ * A command as it goes through the log. Throws a RangeError if it cannot be written: a number is
+ * not a safe integer, or transactions are nested deeper than {@link MAX_TXN_DEPTH}.
+ */
+export function encodeCommand(command: KvCommand): Uint8Array {
+  const writer = new Writer(capacityFor(command))
+  writer.u8(FORMAT)
+  writer.u8(COMMANDS.indexOf(command.type))
+  switch (command.type) {
+    case 'put':
+      writePut(writer, command.request)
+      break
+    case 'delete-range':
+      writeDeleteRange(writer, command.request)
+      break
+    case 'txn':
+      writeTxn(writer, command.request, 1)
+      break
+    case 'compact':
+      writeInteger(writer, command.request.revision)
+      break
+    case 'publish-member':
+      writeMember(writer, command.request)
+      break
+  }
+  return writer.finish()
+}
+
+/** Throws a CodecError unless the bytes are one whole command. The keys and values are views. */
+export function decodeCommand(bytes: Uint8Array): KvCommand {
+  const reader = new Reader(bytes)
+  if (reader.u8() !== FORMAT) throw new CodecError('a command of an unknown version')
+  const command = readCommand(reader)
+  reader.end()
+  return command
+}
+
+function capacityFor(command: KvCommand): number {
+  if (command.type !== 'put') return 128
+  const { key, value, lease } = command.request
+  return PUT_BYTES + key.byteLength + value.byteLength + (lease === 0n ? 0 : 8)
+}
+
+function readCommand(reader: Reader): KvCommand {
+  const type = pick(COMMANDS, reader.u8())
+  switch (type) {
+    case 'put':
+      return { type, request: readPut(reader) }
+    case 'delete-range':
+      return { type, request: readDeleteRange(reader) }
+    case 'txn':
+      return { type, request: readTxn(reader, 1) }
+    case 'compact':
+      return { type, request: { revision: readInteger(reader) } }
+    case 'publish-member':
+      return { type, request: readMember(reader) }
+  }
+}
+
+function writePut(writer: Writer, request: PutRequest): void {
+  const hasLease = request.lease !== 0n
+  writer.u8(
+    (request.prevKv ? PREV_KV : 0) |
+      (request.ignoreValue ? IGNORE_VALUE : 0) |
+      (request.ignoreLease ? IGNORE_LEASE : 0) |
+      (hasLease ? HAS_LEASE : 0),
+  )
+  if (hasLease) writeLease(writer, request.lease)
+  writer.bytes(request.key)
+  writer.bytes(request.value)
+}
+
+function readPut(reader: Reader): PutRequest {
+  const flags = readFlags(reader, PREV_KV | IGNORE_VALUE | IGNORE_LEASE | HAS_LEASE)
+  const lease = flags & HAS_LEASE ? readLease(reader) : 0n
+  return {
+    key: reader.bytes(),
+    value: reader.bytes(),
+    lease,
+    prevKv: (flags & PREV_KV) !== 0,
+    ignoreValue: (flags & IGNORE_VALUE) !== 0,
+    ignoreLease: (flags & IGNORE_LEASE) !== 0,
+  }
+}
+
+function writeDeleteRange(writer: Writer, request: DeleteRangeRequest): void {
+  writer.boolean(request.prevKv)
+  writer.bytes(request.key)
+  writer.bytes(request.rangeEnd)
+}
+
+function readDeleteRange(reader: Reader): DeleteRangeRequest {
+  const prevKv = reader.boolean()
+  return { key: reader.bytes(), rangeEnd: reader.bytes(), prevKv }
+}
+
+function writeRange(writer: Writer, request: RangeRequest): void {
+  writer.u8((request.keysOnly ? KEYS_ONLY : 0) | (request.countOnly ? COUNT_ONLY : 0))
+  writer.u8(SORT_ORDERS.indexOf(request.sortOrder))
+  writer.u8(SORT_TARGETS.indexOf(request.sortTarget))
+  writer.bytes(request.key)
+  writer.bytes(request.rangeEnd)
+  writeInteger(writer, request.limit)
+  writeInteger(writer, request.revision)
+  writeInteger(writer, request.minModRevision)
+  writeInteger(writer, request.maxModRevision)
+  writeInteger(writer, request.minCreateRevision)
+  writeInteger(writer, request.maxCreateRevision)
+}
+
+function readRange(reader: Reader): RangeRequest {
+  const flags = readFlags(reader, KEYS_ONLY | COUNT_ONLY)
+  const sortOrder = pick(SORT_ORDERS, reader.u8())
+  const sortTarget = pick(SORT_TARGETS, reader.u8())
+  return {
+    key: reader.bytes(),
+    rangeEnd: reader.bytes(),
+    limit: readInteger(reader),
+    revision: readInteger(reader),
+    sortOrder,
+    sortTarget,
+    keysOnly: (flags & KEYS_ONLY) !== 0,
+    countOnly: (flags & COUNT_ONLY) !== 0,
+    minModRevision: readInteger(reader),
+    maxModRevision: readInteger(reader),
+    minCreateRevision: readInteger(reader),
+    maxCreateRevision: readInteger(reader),
+  }
+}
+
+function writeTxn(writer: Writer, request: TxnRequest, depth: number): void {
+  if (depth > MAX_TXN_DEPTH) {
+    throw new RangeError(`transactions are nested more than ${MAX_TXN_DEPTH} deep`)
+  }
+  writer.u32(request.compare.length)
+  for (const compare of request.compare) writeCompare(writer, compare)
+  for (const branch of [request.success, request.failure]) {
+    writer.u32(branch.length)
+    for (const operation of branch) writeOperation(writer, operation, depth)
+  }
+}
+
+function readTxn(reader: Reader, depth: number): TxnRequest {
+  if (depth > MAX_TXN_DEPTH) throw new CodecError('transactions are nested too deep')
+  const compare = list(reader, () => readCompare(reader))
+  const success = list(reader, () => readOperation(reader, depth))
+  const failure = list(reader, () => readOperation(reader, depth))
+  return { compare, success, failure }
+}
+
+function writeOperation(writer: Writer, operation: Operation, depth: number): void {
+  writer.u8(OPERATIONS.indexOf(operation.type))
+  switch (operation.type) {
+    case 'range':
+      return writeRange(writer, operation.request)
+    case 'put':
+      return writePut(writer, operation.request)
+    case 'delete-range':
+      return writeDeleteRange(writer, operation.request)
+    case 'txn':
+      return writeTxn(writer, operation.request, depth + 1)
+  }
+}
+
+function readOperation(reader: Reader, depth: number): Operation {
+  const type = pick(OPERATIONS, reader.u8())
+  switch (type) {
+    case 'range':
+      return { type, request: readRange(reader) }
+    case 'put':
+      return { type, request: readPut(reader) }
+    case 'delete-range':
+      return { type, request: readDeleteRange(reader) }
+    case 'txn':
+      return { type, request: readTxn(reader, depth + 1) }
+  }
+}
+
+function writeCompare(writer: Writer, compare: Compare): void {
+  const { operator, target } = compare
+  writer.u8(OPERATORS.indexOf(operator))
+  writer.u8(TARGETS.indexOf(target.type))
+  writer.bytes(compare.key)
+  writer.bytes(compare.rangeEnd)
+  switch (target.type) {
+    case 'value':
+      return writer.bytes(target.value)
+    case 'lease':
+      return writeLease(writer, target.value)
+    case 'version':
+    case 'create':
+    case 'mod':
+      return writeInteger(writer, target.value)
+  }
+}
+
+function readCompare(reader: Reader): Compare {
+  const operator = pick(OPERATORS, reader.u8())
+  const type = pick(TARGETS, reader.u8())
+  const key = reader.bytes()
+  const rangeEnd = reader.bytes()
+  return { key, rangeEnd, operator, target: readTarget(reader, type) }
+}
+
+function readTarget(reader: Reader, type: CompareTarget['type']): CompareTarget {
+  switch (type) {
+    case 'value':
+      return { type, value: reader.bytes() }
+    case 'lease':
+      return { type, value: readLease(reader) }
+    case 'version':
+    case 'create':
+    case 'mod':
+      return { type, value: readInteger(reader) }
+  }
+}
+
+export function writeMember(writer: Writer, member: MemberAttributes): void {
+  writer.string(member.id)
+  writer.string(member.name)
+  writer.u32(member.clientUrls.length)
+  for (const url of member.clientUrls) writer.string(url)
+}
+
+export function readMember(reader: Reader): MemberAttributes {
+  const id = reader.string()
+  const name = reader.string()
+  const clientUrls = Array.from({ length: reader.count(4) }, () => reader.string())
+  return { id, name, clientUrls }
+}
+
+/** Safe integers of either sign: clients may send negative limits and revisions. */
+export function writeInteger(writer: Writer, value: number): void {
+  writer.boolean(value < 0)
+  writer.u64(Math.abs(value))
+}
+
+export function readInteger(reader: Reader): number {
+  const isNegative = reader.boolean()
+  const magnitude = reader.u64()
+  if (isNegative && magnitude === 0) throw new CodecError('0 has no sign')
+  return isNegative ? -magnitude : magnitude
+}
+
+/** All 64 bits, as two halves. */
+export function writeLease(writer: Writer, lease: bigint): void {
+  const bits = BigInt.asUintN(64, lease)
+  writer.u32(Number(bits >> 32n))
+  writer.u32(Number(bits & 0xff_ff_ff_ffn))
+}
+
+export function readLease(reader: Reader): bigint {
+  const high = BigInt(reader.u32())
+  return BigInt.asIntN(64, (high << 32n) | BigInt(reader.u32()))
+}
+
+/** Every item takes at least two bytes, so no count can ask for more than there is. */
+function list<T>(reader: Reader, readItem: () => T): T[] {
+  return Array.from({ length: reader.count(2) }, readItem)
+}
+
+function readFlags(reader: Reader, known: number): number {
+  const flags = reader.u8()
+  if ((flags & ~known) !== 0) throw new CodecError(`unknown flags ${flags}`)
+  return flags
+}
+
+function pick<T>(values: readonly T[], index: number): T {
+  const value = values[index]
+  if (value === undefined) throw new CodecError(`unknown kind ${index}`)
+  return value
+}

@@ -1,0 +1,112 @@
+import { forEachChange } from './change-log.ts'
+import { crc32c } from './crc32c.ts'
+import type { Segment } from './segment.ts'
+import type { Store } from './store.ts'
+import type { MemberAttributes } from './types.ts'
+
+/** etcd's HashKV answer. Two members that hold the same agree if all four numbers do. */
+export interface KvHash {
+  readonly type: 'hash'
+  readonly hash: number
+  /** The store's revision. */
+  readonly revision: number
+  readonly compactRevision: number
+  /** The revision up to which was hashed. */
+  readonly hashRevision: number
+}
+
+/** The bucket's name opens etcd's hash. */
+const BUCKET = ascii('key')
+const UNDERSCORE = 0x5f
+const TOMBSTONE = 0x74
+
+/**
+ * CRC-32C over what etcd would keep in its key bucket, in order of revision: the revision in 17
+ * bytes (and a `t` for a tombstone), then the pair as protobuf. A tombstone exactly at the
+ * compacted revision is left out, since etcd's members may or may not have dropped it.
+ */
+export function hashChanges(store: Store, revision: number): KvHash {
+  store.finishSweep()
+  const { compactRevision } = store
+  const hashRevision = revision > 0 ? revision : store.revision
+  const to = store.endOfRevision(hashRevision)
+  const entry = new EntryBytes()
+  let hash = crc32c(BUCKET)
+  forEachChange(store.log, { from: 1, to }, (segment, slot) => {
+    if (segment.isDead(slot)) return
+    if (segment.isTombstone(slot) && segment.main(slot) === compactRevision) return
+    hash = crc32c(segment.value(slot), crc32c(entry.before(segment, slot), hash))
+    hash = crc32c(entry.after(segment, slot), hash)
+  })
+  return { type: 'hash', hash, revision: store.revision, compactRevision, hashRevision }
+}
+
+export function hashStore(store: Store, members: readonly MemberAttributes[]): number {
+  const { hash, revision, compactRevision } = hashChanges(store, 0)
+  const rest = JSON.stringify([revision, compactRevision, members])
+  return crc32c(new TextEncoder().encode(rest), hash)
+}
+
+/** Puts together what surrounds the value in an entry; the value itself is hashed where it lies. */
+class EntryBytes {
+  #bytes = new Uint8Array(256)
+  #at = 0
+
+  before(segment: Segment, slot: number): Uint8Array {
+    const key = segment.key(slot)
+    this.#at = 0
+    this.#reserve(key.length + 128)
+    this.#bigEndian(segment.main(slot))
+    this.#byte(UNDERSCORE)
+    this.#bigEndian(segment.sub(slot))
+    if (segment.isTombstone(slot)) this.#byte(TOMBSTONE)
+    if (key.length > 0) {
+      this.#tagged(0x0a, key.length)
+      for (let i = 0; i < key.length; i++) this.#byte(key.charCodeAt(i))
+    }
+    if (!segment.isTombstone(slot)) {
+      this.#tagged(0x10, segment.createRevision(slot))
+      this.#tagged(0x18, segment.main(slot))
+      this.#tagged(0x20, segment.version(slot))
+      const length = segment.value(slot).byteLength
+      if (length > 0) this.#tagged(0x2a, length)
+    }
+    return this.#bytes.subarray(0, this.#at)
+  }
+
+  after(segment: Segment, slot: number): Uint8Array {
+    this.#at = 0
+    const lease = segment.lease(slot)
+    if (lease !== 0n) {
+      this.#byte(0x30)
+      let rest = BigInt.asUintN(64, lease)
+      for (; rest > 0x7fn; rest >>= 7n) this.#byte(Number(rest & 0x7fn) | 0x80)
+      this.#byte(Number(rest))
+    }
+    return this.#bytes.subarray(0, this.#at)
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes > this.#bytes.length) this.#bytes = new Uint8Array(bytes * 2)
+  }
+
+  #byte(value: number): void {
+    this.#bytes[this.#at++] = value
+  }
+
+  #bigEndian(value: number): void {
+    for (let shift = 56; shift >= 0; shift -= 8) this.#byte(Math.floor(value / 2 ** shift) % 256)
+  }
+
+  /** A protobuf field that begins with a varint. */
+  #tagged(tag: number, value: number): void {
+    this.#byte(tag)
+    let rest = value
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.#byte((rest % 128) | 0x80)
+    this.#byte(rest)
+  }
+}
+
+function ascii(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0))
+}

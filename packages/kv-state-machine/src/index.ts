@@ -1,0 +1,17 @@
+/**
+ * A key-value state machine with etcd's semantics.
+ *
+ * @packageDocumentation
+ */
+export { kvStateMachine, type KvStateMachine } from './state-machine.ts'
+export { decodeCommand, encodeCommand, MAX_TXN_DEPTH } from './command-codec.ts'
+export {
+  checkDeleteRange,
+  type CheckOptions,
+  checkPut,
+  checkRange,
+  checkTxn,
+  type KvCheckCode,
+} from './checks.ts'
+export type { KvHash } from './hash.ts'
+export type * from './types.ts'

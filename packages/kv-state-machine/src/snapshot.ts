@@ -1,0 +1,261 @@
+import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { forEachChange } from './change-log.ts'
+import { ByteQueue } from './byte-queue.ts'
+import { readLease, readMember, writeLease, writeMember } from './command-codec.ts'
+import { crc32c } from './crc32c.ts'
+import { keyOf } from './key.ts'
+import { type Change, type Segment, type Sequence, sequenceOf } from './segment.ts'
+import { Store, type StoreView } from './store.ts'
+import { NO_REF } from './tree.ts'
+import type { MemberAttributes } from './types.ts'
+
+/** `CKVS` and the version of all that follows. */
+const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 1)
+
+/** A block is closed when it reaches this size: one chunk, one checksum. */
+const BLOCK_BYTES = 64 * 1024
+/** Each block: its length without these eight bytes, then a CRC-32C that continues the block before. */
+const BLOCK_HEADER_BYTES = 8
+
+const STATE_BLOCK = 1
+const CHANGES_BLOCK = 2
+const END_BLOCK = 3
+
+const TOMBSTONE = 1
+const HAS_SUB = 2
+const HAS_VERSION = 4
+const HAS_LEASE = 8
+
+export interface Restored {
+  readonly store: Store
+  readonly members: readonly MemberAttributes[]
+}
+
+/**
+ * Writes a frozen store: equal states give equal bytes. Nothing is done before the first chunk is
+ * asked for, and then a block at a time.
+ */
+export async function* writeSnapshot(
+  view: StoreView,
+  members: () => readonly MemberAttributes[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield HEADER.slice()
+  const state = new BlockWriter(STATE_BLOCK, crc32c(HEADER))
+  state.writer.u64(view.revision)
+  // It begins at -1.
+  state.writer.u64(view.compactRevision + 1)
+  const list = members()
+  state.writer.u32(list.length)
+  for (const member of list) writeMember(state.writer, member)
+  yield state.finish()
+
+  let checksum = state.checksum
+  let count = 0
+  for (const run of runs(view)) {
+    const block = new BlockWriter(CHANGES_BLOCK, checksum)
+    for (const [segment, slot] of run) writeChange(block.writer, segment, slot)
+    yield block.finish()
+    checksum = block.checksum
+    count += run.length
+  }
+
+  const end = new BlockWriter(END_BLOCK, checksum)
+  end.writer.u64(count)
+  yield end.finish()
+}
+
+/** Reads a snapshot into a store of its own. Rejects with a CodecError unless all of it is as it was written. */
+export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<Restored> {
+  const loader = new Loader()
+  for await (const chunk of chunks) loader.push(chunk)
+  return loader.finish()
+}
+
+/** The surviving changes in order, cut where a block is full. */
+function* runs(view: StoreView): Generator<[Segment, number][], void, undefined> {
+  const dead = unsweptChanges(view)
+  for (const segment of view.log.segments) {
+    let run: [Segment, number][] = []
+    let bytes = 0
+    const end = segment.slotFrom(view.log.end)
+    for (let slot = 0; slot < end; slot++) {
+      if (segment.isDead(slot) || dead.has(segment.sequenceAt(slot))) continue
+      run.push([segment, slot])
+      bytes += 32 + segment.key(slot).length + segment.value(slot).byteLength
+      if (bytes < BLOCK_BYTES) continue
+      yield run
+      run = []
+      bytes = 0
+    }
+    if (run.length > 0) yield run
+  }
+}
+
+/** What the compaction under way would still take out, if it went on. */
+function unsweptChanges(view: StoreView): ReadonlySet<Sequence> {
+  const { next, end, revision } = view.sweep
+  const dead = new Set<Sequence>()
+  forEachChange(view.log, { from: next, to: end }, (segment, slot) => {
+    const previous = segment.previous(slot)
+    if (previous !== NO_REF) dead.add(sequenceOf(previous))
+    if (segment.isTombstone(slot) && segment.main(slot) < revision) {
+      dead.add(segment.sequenceAt(slot))
+    }
+  })
+  return dead
+}
+
+function writeChange(writer: Writer, segment: Segment, slot: number): void {
+  const isTombstone = segment.isTombstone(slot)
+  const sub = segment.sub(slot)
+  const version = segment.version(slot)
+  const lease = segment.lease(slot)
+  const hasVersion = !isTombstone && version !== 1
+  writer.u8(
+    (isTombstone ? TOMBSTONE : 0) |
+      (sub === 0 ? 0 : HAS_SUB) |
+      (hasVersion ? HAS_VERSION : 0) |
+      (lease === 0n ? 0 : HAS_LEASE),
+  )
+  writer.u64(segment.main(slot))
+  if (sub !== 0) writer.u32(sub)
+  if (hasVersion) {
+    writer.u64(segment.createRevision(slot))
+    writer.u64(version)
+  }
+  if (lease !== 0n) writeLease(writer, lease)
+  const key = segment.key(slot)
+  writer.u32(key.length)
+  for (let i = 0; i < key.length; i++) writer.u8(key.charCodeAt(i))
+  if (!isTombstone) writer.bytes(segment.value(slot))
+}
+
+function readChange(reader: Reader): Change {
+  const flags = reader.u8()
+  const isKnown = flags <= (TOMBSTONE | HAS_SUB | HAS_VERSION | HAS_LEASE)
+  if (!isKnown) throw new CodecError(`unknown flags ${flags}`)
+  const tombstone = (flags & TOMBSTONE) !== 0
+  const main = reader.u64()
+  const sub = flags & HAS_SUB ? reader.u32() : 0
+  const createRevision = flags & HAS_VERSION ? reader.u64() : main
+  const version = flags & HAS_VERSION ? reader.u64() : 1
+  const lease = flags & HAS_LEASE ? readLease(reader) : 0n
+  const key = keyOf(reader.bytes())
+  const value = tombstone ? new Uint8Array(0) : reader.bytes()
+  return { key, main, sub, tombstone, createRevision, version, lease, value }
+}
+
+class BlockWriter {
+  readonly writer = new Writer(BLOCK_BYTES + BLOCK_BYTES / 8)
+  checksum: number
+
+  constructor(kind: number, checksum: number) {
+    this.checksum = checksum
+    this.writer.u32(0)
+    this.writer.u32(0)
+    this.writer.u8(kind)
+  }
+
+  finish(): Uint8Array {
+    this.checksum = crc32c(this.writer.since(BLOCK_HEADER_BYTES), this.checksum)
+    this.writer.patchU32(0, this.writer.length - BLOCK_HEADER_BYTES)
+    this.writer.patchU32(4, this.checksum)
+    return this.writer.finish()
+  }
+}
+
+/** Takes chunks as they come and checks each block before it believes anything in it. */
+class Loader {
+  readonly #queue = new ByteQueue()
+  #checksum: number | null = null
+  #blockBytes: number | null = null
+  #blockChecksum = 0
+  #state: Restored | null = null
+  #last = { main: 0, sub: 0 }
+  #count = 0
+  #ended = false
+
+  push(chunk: Uint8Array): void {
+    this.#queue.push(chunk)
+    while (this.#advance());
+  }
+
+  finish(): Restored {
+    if (!this.#ended || this.#state === null) throw new CodecError('the snapshot is cut short')
+    if (this.#queue.length > 0) throw new CodecError('bytes follow the end of the snapshot')
+    return this.#state
+  }
+
+  /** Takes the next piece if it is all there. */
+  #advance(): boolean {
+    if (this.#ended) return false
+    if (this.#checksum === null) return this.#takeHeader()
+    if (this.#blockBytes === null) return this.#takeBlockHeader()
+    const payload = this.#queue.take(this.#blockBytes)
+    if (payload === null) return false
+    this.#checksum = crc32c(payload, this.#checksum)
+    if (this.#checksum !== this.#blockChecksum) throw new CodecError('a block is damaged')
+    this.#blockBytes = null
+    this.#takeBlock(new Reader(payload))
+    return true
+  }
+
+  #takeHeader(): boolean {
+    const header = this.#queue.take(HEADER.length)
+    if (header === null) return false
+    const matches = HEADER.every((byte, at) => header[at] === byte)
+    if (!matches) throw new CodecError('not a snapshot of a version that is known here')
+    this.#checksum = crc32c(header)
+    return true
+  }
+
+  #takeBlockHeader(): boolean {
+    const header = this.#queue.take(BLOCK_HEADER_BYTES)
+    if (header === null) return false
+    const reader = new Reader(header)
+    this.#blockBytes = reader.u32()
+    this.#blockChecksum = reader.u32()
+    return true
+  }
+
+  #takeBlock(reader: Reader): void {
+    const kind = reader.u8()
+    if (kind === STATE_BLOCK && this.#state === null) this.#takeState(reader)
+    else if (kind === CHANGES_BLOCK && this.#state !== null) this.#takeChanges(reader, this.#state)
+    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader)
+    else throw new CodecError(`a block of kind ${kind} is out of place`)
+  }
+
+  #takeState(reader: Reader): void {
+    const revision = reader.u64()
+    const compactRevision = reader.u64() - 1
+    if (revision < 1 || compactRevision > revision) throw new CodecError('impossible revisions')
+    const members = Array.from({ length: reader.count(12) }, () => readMember(reader))
+    reader.end()
+    this.#state = { store: Store.at({ revision, compactRevision }), members }
+  }
+
+  #takeChanges(reader: Reader, { store }: Restored): void {
+    while (reader.remaining > 0) {
+      const change = readChange(reader)
+      this.#checkOrder(change, store.revision)
+      store.load(change)
+      this.#count += 1
+    }
+  }
+
+  #checkOrder(change: Change, revision: number): void {
+    const { main, sub, createRevision, version } = change
+    const last = this.#last
+    const isLater = main > last.main || (main === last.main && sub > last.sub)
+    const isPossible = main > 1 && main <= revision && createRevision <= main && version >= 1
+    if (!isLater || !isPossible) throw new CodecError('a change is out of order')
+    this.#last = { main, sub }
+  }
+
+  #takeEnd(reader: Reader): void {
+    if (reader.u64() !== this.#count) throw new CodecError('changes are missing')
+    reader.end()
+    this.#ended = true
+  }
+}

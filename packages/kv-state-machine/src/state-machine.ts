@@ -1,0 +1,175 @@
+import type { Command, StateMachine } from '@coracle/raft-core'
+import { CodecError } from '@coracle/raft-core/codec'
+import { decodeCommand } from './command-codec.ts'
+import { hashChanges, hashStore, type KvHash } from './hash.ts'
+import { checkRevision, deleteRange, readRange } from './range.ts'
+import { readSnapshot, writeSnapshot } from './snapshot.ts'
+import { Store } from './store.ts'
+import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
+import type {
+  CompactRequest,
+  KvCommand,
+  KvFailure,
+  KvResult,
+  MemberAttributes,
+  PutRequest,
+  RangeRequest,
+  RangeResult,
+  TxnRequest,
+  TxnResult,
+} from './types.ts'
+
+/**
+ * The replicated key-value store and what a server may ask it without going through the log. The
+ * reads see the last command that was applied; whether that is new enough is the caller's to know.
+ */
+export interface KvStateMachine extends StateMachine<KvResult> {
+  /** The revision of the last change; 1 for a store that never held anything. */
+  readonly revision: number
+  /** Nothing below this revision can be read; -1 if nothing was ever compacted. */
+  readonly compactRevision: number
+  /** How many keys exist. */
+  readonly keyCount: number
+  /** About how much memory the store takes, in bytes. */
+  readonly size: number
+  /** About how much of {@link size} holds what can still be read. */
+  readonly sizeInUse: number
+
+  /** Reads an interval. Fails with FUTURE_REVISION or COMPACTED. Values are views: do not write to them. */
+  range(request: RangeRequest): RangeResult | KvFailure
+  /** Carries out a transaction that only reads. Throws a TypeError if any branch holds anything but ranges. */
+  readTxn(request: TxnRequest): TxnResult | KvFailure
+  /** A checksum of all that is stored: keys, history, members. Equal on nodes that applied the same. */
+  hash(): number
+  /** etcd's HashKV: a checksum of the history up to `revision`, 0 or less for all of it. */
+  hashKv(revision: number): KvHash | KvFailure
+  /** What each member last said about itself, ordered by id. */
+  members(): readonly MemberAttributes[]
+}
+
+/** A key-value store with etcd's semantics that lives in memory. */
+export function kvStateMachine(): KvStateMachine {
+  return new KvMachine()
+}
+
+type Members = ReadonlyMap<string, MemberAttributes>
+
+class KvMachine implements KvStateMachine {
+  readonly durableIndex = 0
+  #store = new Store()
+  /** Replaced, never changed: a snapshot may hold it. */
+  #members: Members = new Map()
+
+  get revision(): number {
+    return this.#store.revision
+  }
+
+  get compactRevision(): number {
+    return this.#store.compactRevision
+  }
+
+  get keyCount(): number {
+    return this.#store.keyCount
+  }
+
+  get size(): number {
+    return this.#store.size
+  }
+
+  get sizeInUse(): number {
+    return this.#store.sizeInUse
+  }
+
+  apply(commands: readonly Command[]): readonly KvResult[] {
+    return commands.map((command) => {
+      const decoded = tryDecode(command.data)
+      if (decoded === null) return failure('UNKNOWN_COMMAND')
+      const result = this.#carryOut(decoded)
+      this.#store.commit()
+      this.#store.sweepSome()
+      return result
+    })
+  }
+
+  range(request: RangeRequest): RangeResult | KvFailure {
+    const code = checkRevision(this.#store, request.revision)
+    return code === null ? readRange(this.#store, request) : failure(code)
+  }
+
+  readTxn(request: TxnRequest): TxnResult | KvFailure {
+    if (!isReadOnly(request)) throw new TypeError('the transaction does not only read')
+    return executeTxn(this.#store, request)
+  }
+
+  hash(): number {
+    return hashStore(this.#store, this.members())
+  }
+
+  hashKv(revision: number): KvHash | KvFailure {
+    const code = checkRevision(this.#store, revision)
+    return code === null ? hashChanges(this.#store, revision) : failure(code)
+  }
+
+  members(): readonly MemberAttributes[] {
+    return sorted(this.#members)
+  }
+
+  snapshot(): AsyncIterable<Uint8Array> {
+    const view = this.#store.freeze()
+    const members = this.#members
+    return writeSnapshot(view, () => sorted(members))
+  }
+
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const { store, members } = await readSnapshot(chunks)
+    this.#store = store
+    this.#members = new Map(members.map((member) => [member.id, member]))
+  }
+
+  #carryOut(command: KvCommand): KvResult {
+    switch (command.type) {
+      case 'put':
+        return this.#put(command.request)
+      case 'delete-range':
+        return deleteRange(this.#store, command.request)
+      case 'txn':
+        return executeTxn(this.#store, command.request)
+      case 'compact':
+        return this.#compact(command.request)
+      case 'publish-member':
+        this.#members = new Map(this.#members).set(command.request.id, command.request)
+        return { type: 'publish-member', revision: this.#store.revision }
+    }
+  }
+
+  /** etcd looks for the lease first here, and for the key first in a transaction. */
+  #put(request: PutRequest): KvResult {
+    const code = checkLease(request.lease) ?? checkPut(this.#store, request)
+    return code === null ? put(this.#store, request) : failure(code)
+  }
+
+  #compact({ revision }: CompactRequest): KvResult {
+    const store = this.#store
+    if (revision <= store.compactRevision) return failure('COMPACTED')
+    if (revision > store.revision) return failure('FUTURE_REVISION')
+    store.compact(revision)
+    return { type: 'compact', revision: store.revision }
+  }
+}
+
+function tryDecode(bytes: Uint8Array): KvCommand | null {
+  try {
+    return decodeCommand(bytes)
+  } catch (error) {
+    if (error instanceof CodecError) return null
+    throw error
+  }
+}
+
+function failure(code: KvFailure['code']): KvFailure {
+  return { type: 'failure', code }
+}
+
+function sorted(members: Members): readonly MemberAttributes[] {
+  return [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+}
