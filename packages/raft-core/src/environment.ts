@@ -28,6 +28,12 @@ export function systemEnvironment(): Environment {
 
 type Soon = (turn: () => void) => void
 
+/** The part of a message port that every platform's types agree on. */
+interface Port {
+  onmessage: (() => void) | null
+  postMessage(message: null): void
+}
+
 /**
  * A macrotask, never a microtask: one turn then takes in all that the sockets delivered together,
  * and one write to disk serves all of it.
@@ -36,10 +42,10 @@ function soon(): Soon {
   const { setImmediate } = globalThis as { setImmediate?: Soon }
   if (setImmediate !== undefined) return (turn) => setImmediate(turn)
   const turns: (() => void)[] = []
-  const channel = new MessageChannel()
-  channel.port1.onmessage = () => turns.shift()?.()
+  const { port1, port2 } = new MessageChannel() as unknown as Record<'port1' | 'port2', Port>
+  port1.onmessage = () => turns.shift()?.()
   return (turn) => {
     turns.push(turn)
-    channel.port2.postMessage(null)
+    port2.postMessage(null)
   }
 }

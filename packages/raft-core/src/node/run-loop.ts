@@ -7,7 +7,7 @@ import type { InstallSnapshot, Message } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
-import type { LogIndex, Membership, NodeId, Position, SnapshotMeta } from '../types.ts'
+import type { LogIndex, NodeId, Position, SnapshotMeta } from '../types.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, Waiting } from './node.ts'
@@ -75,8 +75,8 @@ export class RunLoop<Result> {
   /** Work under way that the storage or the transport must outlive. */
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #onChange = new Set<() => void>()
-  #known: { role: string; term: number; leader: NodeId | null; membership: Membership } | null =
-    null
+  /** What was last announced. */
+  #known: Pick<NodeStatus, 'role' | 'term' | 'leader' | 'membership'>
 
   #failure: { readonly cause: unknown } | null = null
   #stopped = false
@@ -109,6 +109,8 @@ export class RunLoop<Result> {
       loop: { enter: (job) => this.enter(job), signal: this.#abort.signal },
       index: parts.snapshotIndex,
     })
+    const { role, term, leader, membership } = parts.raft
+    this.#known = { role, term, leader, membership }
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve
     })
@@ -120,6 +122,7 @@ export class RunLoop<Result> {
       onSnapshot: (message, chunks) => this.#receiveSnapshot(message, chunks),
       onUnreachable: (peer) => this.#enqueue(() => this.#raft.peerUnreachable(peer)),
     })
+    this.#transport.setPeers(this.#raft.membership.peers)
     this.#stopTicking = this.#environment.every(this.#options.tickMs, () => {
       // Ticks missed while the process stood still are not made up for: what arrived meanwhile is
       // taken in first, and may show that the leader is alive after all.
@@ -266,6 +269,7 @@ export class RunLoop<Result> {
     this.#stepMessages()
     this.#runJobs()
     this.#tick()
+    this.#noticeLeader()
     this.#handOnProposals()
     this.#reads.ask(this.#raft, this.#ticks)
     this.#carryOut(this.#raft.effects())
@@ -421,26 +425,27 @@ export class RunLoop<Result> {
     })
   }
 
+  /** With the leader goes the hope for what was sent to it; a new one gives hope to what waits. */
+  #noticeLeader(): void {
+    const { term, leader } = this.#raft
+    if (this.#known.term === term && this.#known.leader === leader) return
+    this.#proposals.loseForwarded(leader)
+    if (leader === null) return
+    this.#proposals.retry()
+    this.#reads.retry()
+  }
+
   #announceChanges(): void {
     const { role, term, leader, membership } = this.#raft
     const known = this.#known
-    if (
-      known !== null &&
+    const isKnown =
       known.role === role &&
       known.term === term &&
       known.leader === leader &&
       known.membership === membership
-    )
-      return
+    if (isKnown) return
     this.#known = { role, term, leader, membership }
-    if (known?.membership !== membership) this.#transport.setPeers(membership.peers)
-    if (known !== null && (known.term !== term || known.leader !== leader))
-      this.#proposals.loseForwarded(leader)
-    if (leader !== null) {
-      this.#proposals.retry()
-      this.#reads.retry()
-      if (this.#proposals.wantsLeader || this.#reads.wantsTurn) this.#scheduleTurn()
-    }
+    if (known.membership !== membership) this.#transport.setPeers(membership.peers)
     for (const notify of this.#onChange) notify()
   }
 
