@@ -2,3 +2,4 @@
 export { CodecError, Reader, Writer } from './bytes.ts'
 export { crc32 } from './crc32.ts'
 export * from './records.ts'
+export { decodeMessage, encodeMessage, type Ends, MESSAGE_VERSION } from './messages.ts'

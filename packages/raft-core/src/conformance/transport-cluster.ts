@@ -22,9 +22,10 @@ export class Member {
   readonly transport: Transport
   readonly received: Message[] = []
   readonly unreachable: NodeId[] = []
-  readonly greeted = new Set<NodeId>()
+  readonly greeted: Set<NodeId> = new Set()
   /** What the next snapshot is handed to. */
-  onSnapshot: OnSnapshot = () => Promise.reject(new Error('no snapshot was expected'))
+  onSnapshot: OnSnapshot = (): Promise<void> =>
+    Promise.reject(new Error('no snapshot was expected'))
 
   constructor(id: NodeId, transport: Transport) {
     this.id = id
