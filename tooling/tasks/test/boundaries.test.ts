@@ -12,9 +12,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(workspace, { recursive: true }))
 
-type Layer = 'core' | 'adapter' | 'composition' | 'app' | 'tooling'
+type Layer = 'core' | 'adapter' | 'composition' | 'tooling'
 interface Package {
-  readonly layer: Layer
+  /** An app has none. */
+  readonly layer?: Layer
   readonly dependencies?: readonly string[]
   readonly source?: string
 }
@@ -31,7 +32,10 @@ async function boundaries(packages: Record<string, Package>): Promise<string> {
       name,
       dependencies: Object.fromEntries(wanted),
     })
-    await write(`packages/${basename(name)}/turbo.json`, { extends: ['//'], tags: [layer] })
+    await write(`packages/${basename(name)}/turbo.json`, {
+      extends: ['//'],
+      tags: layer === undefined ? [] : [layer],
+    })
     await write(`packages/${basename(name)}/src/index.ts`, source)
   }
   const { output } = await run(
@@ -57,7 +61,7 @@ const SOUND: Record<string, Package> = {
   '@x/core': { layer: 'core', source: `import { test } from 'vitest'; test` },
   '@x/storage': { layer: 'adapter', dependencies: ['@x/core'], source: `import '@x/core'` },
   '@x/simulator': { layer: 'composition', dependencies: ['@x/core', '@x/storage'] },
-  '@x/server': { layer: 'app', dependencies: ['@x/core', '@x/storage', '@x/simulator'] },
+  '@x/server': { dependencies: ['@x/core', '@x/storage', '@x/simulator'] },
 }
 
 describe('the arrows between packages', () => {
@@ -76,6 +80,13 @@ describe('the arrows between packages', () => {
     const transport: Package = { layer: 'adapter', dependencies: ['@x/simulator'] }
     expect(await boundaries({ ...SOUND, '@x/transport': transport })).toContain(
       'Package `@x/simulator` found without any tag listed in allowlist for `@x/transport`',
+    )
+  })
+
+  test('may not point to an app', async () => {
+    const transport: Package = { layer: 'adapter', dependencies: ['@x/server'] }
+    expect(await boundaries({ ...SOUND, '@x/transport': transport })).toContain(
+      'Package `@x/server` found without any tag listed in allowlist for `@x/transport`',
     )
   })
 
