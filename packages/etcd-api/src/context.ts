@@ -1,0 +1,72 @@
+/** What every service is made with. */
+import type { KvResult } from '@coracle/kv-state-machine'
+import type { RaftNode } from '@coracle/raft-core'
+import * as errors from './errors.ts'
+import { fromBigInt, type Int64 } from './int64.ts'
+import { followLeadership, type Leadership } from './leadership.ts'
+import type { EtcdServicesOptions, ResolvedOptions } from './options.ts'
+import { resolveOptions } from './options.ts'
+import { type Cancellable, type PendingRequests, pendingRequests } from './pending.ts'
+import type { ResponseHeader } from './wire.ts'
+
+export interface ServiceContext extends AsyncDisposable {
+  readonly options: ResolvedOptions
+  readonly leadership: Leadership
+  /** A header as of `revision`. */
+  header(revision: number): ResponseHeader
+  /** Has a command committed and applied here. Rejects with an EtcdError. */
+  propose(command: Uint8Array, call: Cancellable): Promise<KvResult>
+  /** Resolves when the store may be read linearizably. Rejects with an EtcdError. */
+  readBarrier(call: Cancellable): Promise<unknown>
+}
+
+export function serviceContext(options: EtcdServicesOptions): ServiceContext {
+  return new Context(resolveOptions(options))
+}
+
+class Context implements ServiceContext {
+  readonly options: ResolvedOptions
+  readonly leadership: Leadership
+  readonly #node: RaftNode<KvResult>
+  readonly #pending: PendingRequests
+  readonly #clusterId: Int64
+  readonly #memberId: Int64
+
+  constructor(options: ResolvedOptions) {
+    this.options = options
+    this.#node = options.node
+    this.leadership = followLeadership(options.node)
+    this.#pending = pendingRequests(this.leadership, options.limits, options.environment)
+    this.#clusterId = fromBigInt(options.clusterId)
+    this.#memberId = fromBigInt(options.memberId)
+  }
+
+  header(revision: number): ResponseHeader {
+    return {
+      cluster_id: this.#clusterId,
+      member_id: this.#memberId,
+      revision,
+      raft_term: this.leadership.term,
+    }
+  }
+
+  propose(command: Uint8Array, call: Cancellable): Promise<KvResult> {
+    if (command.length > this.options.limits.maxRequestBytes) throw errors.requestTooLarge
+    return this.#pending.run({
+      call,
+      bytes: command.length,
+      ask: (signal) => this.#node.propose(command, { signal }).then(({ result }) => result),
+      explain: errors.proposalError,
+    })
+  }
+
+  readBarrier(call: Cancellable): Promise<unknown> {
+    const ask = (signal: AbortSignal): Promise<number> => this.#node.read({ signal })
+    return this.#pending.run({ call, bytes: 0, ask, explain: errors.readError })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#pending[Symbol.dispose]()
+    await this.leadership[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Every refusal a client can get, with etcd's own code and text.
+ *
+ * Clients compare the texts, so these are as much a part of the contract as the field numbers.
+ */
+import type { KvCheckCode, KvErrorCode } from '@coracle/kv-state-machine'
+import { RaftError } from '@coracle/raft-core'
+import { status } from '@grpc/grpc-js'
+
+/** An answer that is an error: a gRPC status code and etcd's text for it. */
+export class EtcdError extends Error {
+  override readonly name = 'EtcdError'
+  /** A gRPC status code. */
+  readonly code: number
+
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Stack traces cost more than the refusals they would explain, so these carry none. */
+function refusal(code: number, message: string): EtcdError {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  const error = new EtcdError(code, message)
+  Error.stackTraceLimit = stackTraceLimit
+  return Object.freeze(error)
+}
+
+const INVALID = status.INVALID_ARGUMENT
+const PRECONDITION = status.FAILED_PRECONDITION
+const OUT_OF_RANGE = status.OUT_OF_RANGE
+const UNAVAILABLE = status.UNAVAILABLE
+
+export const emptyKey: EtcdError = refusal(INVALID, 'etcdserver: key is not provided')
+export const keyNotFound: EtcdError = refusal(INVALID, 'etcdserver: key not found')
+export const valueProvided: EtcdError = refusal(INVALID, 'etcdserver: value is provided')
+export const leaseProvided: EtcdError = refusal(INVALID, 'etcdserver: lease is provided')
+export const tooManyOperations: EtcdError = refusal(
+  INVALID,
+  'etcdserver: too many operations in txn request',
+)
+export const duplicateKey: EtcdError = refusal(
+  INVALID,
+  'etcdserver: duplicate key given in txn request',
+)
+export const invalidSortOption: EtcdError = refusal(INVALID, 'etcdserver: invalid sort option')
+export const requestTooLarge: EtcdError = refusal(INVALID, 'etcdserver: request is too large')
+export const leaseNotFound: EtcdError = refusal(
+  status.NOT_FOUND,
+  'etcdserver: requested lease not found',
+)
+export const noSpace: EtcdError = refusal(
+  status.RESOURCE_EXHAUSTED,
+  'etcdserver: mvcc: database space exceeded',
+)
+export const tooManyRequests: EtcdError = refusal(
+  status.RESOURCE_EXHAUSTED,
+  'etcdserver: too many requests',
+)
+export const notSupportedForLearner: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: rpc not supported for learner',
+)
+export const compacted: EtcdError = refusal(
+  OUT_OF_RANGE,
+  'etcdserver: mvcc: required revision has been compacted',
+)
+export const futureRevision: EtcdError = refusal(
+  OUT_OF_RANGE,
+  'etcdserver: mvcc: required revision is a future revision',
+)
+export const noLeader: EtcdError = refusal(UNAVAILABLE, 'etcdserver: no leader')
+export const leaderChanged: EtcdError = refusal(UNAVAILABLE, 'etcdserver: leader changed')
+export const stopped: EtcdError = refusal(UNAVAILABLE, 'etcdserver: server stopped')
+export const timeout: EtcdError = refusal(UNAVAILABLE, 'etcdserver: request timed out')
+export const timeoutLeaderFailure: EtcdError = refusal(
+  UNAVAILABLE,
+  'etcdserver: request timed out, possibly due to previous leader failure',
+)
+export const canceled: EtcdError = refusal(status.CANCELLED, 'context canceled')
+export const streamWithSort: EtcdError = refusal(
+  status.UNIMPLEMENTED,
+  'RangeStream does not support custom sort orders',
+)
+export const streamWithFilters: EtcdError = refusal(
+  status.UNIMPLEMENTED,
+  'RangeStream does not support revision filters',
+)
+
+/** For methods of etcd that are not there (yet), in the words of gRPC. */
+export function unimplemented(service: string, method: string): EtcdError {
+  return refusal(status.UNIMPLEMENTED, `unknown method ${method} for service ${service}`)
+}
+
+/** For bytes that are no protocol buffer of the expected type. */
+export function malformed(reason: unknown): EtcdError {
+  const detail = reason instanceof Error ? reason.message : String(reason)
+  return refusal(status.INTERNAL, `grpc: error unmarshalling request: ${detail}`)
+}
+
+const KV_ERRORS: Record<KvErrorCode, EtcdError> = {
+  COMPACTED: compacted,
+  FUTURE_REVISION: futureRevision,
+  KEY_NOT_FOUND: keyNotFound,
+  LEASE_NOT_FOUND: leaseNotFound,
+  UNKNOWN_COMMAND: refusal(status.UNKNOWN, 'etcdserver: unknown command'),
+}
+
+/** What the state machine refused. */
+export function kvError(code: KvErrorCode): EtcdError {
+  return KV_ERRORS[code]
+}
+
+const CHECK_ERRORS: Record<KvCheckCode, EtcdError> = {
+  KEY_EMPTY: emptyKey,
+  VALUE_PROVIDED: valueProvided,
+  LEASE_PROVIDED: leaseProvided,
+  TOO_MANY_OPS: tooManyOperations,
+  DUPLICATE_KEY: duplicateKey,
+}
+
+/** Throws what a check found, if it found anything. */
+export function throwIf(code: KvCheckCode | null): void {
+  if (code !== null) throw CHECK_ERRORS[code]
+}
+
+/** What was known about the cluster when a request failed. */
+export interface FailureContext {
+  /** Somebody leads now, as far as this member knows. */
+  readonly hasLeader: boolean
+  /** The leader, or its term, is not the one there was when the request began. */
+  readonly leaderChanged: boolean
+}
+
+/**
+ * What became of a proposal. Only texts that say what is true: a proposal whose outcome is unknown
+ * "timed out", which tells every etcd client that it may have happened.
+ */
+export function proposalError(error: unknown, context: FailureContext): EtcdError {
+  if (error instanceof EtcdError) return error
+  if (!(error instanceof RaftError)) return unexpected(error)
+  switch (error.code) {
+    case 'PROPOSAL_TOO_LARGE':
+      return requestTooLarge
+    case 'PROPOSAL_DROPPED':
+    case 'NOT_LEADER':
+      // It waited for a leader in vain, or it lost its place to a new one, or the leader is full.
+      if (!context.hasLeader) return timeoutError(context)
+      return context.leaderChanged ? leaderChanged : tooManyRequests
+    case 'OUTCOME_UNKNOWN':
+    case 'UNAVAILABLE':
+      return timeoutError(context)
+    case 'STOPPED':
+      return stopped
+    case 'COMPACTED':
+      return unexpected(error)
+  }
+}
+
+/** What became of a linearizable read. Nothing was to happen, so clients may always try again. */
+export function readError(error: unknown, context: FailureContext): EtcdError {
+  if (error instanceof EtcdError) return error
+  if (!(error instanceof RaftError)) return unexpected(error)
+  if (error.code === 'STOPPED') return stopped
+  if (error.code === 'COMPACTED') return unexpected(error)
+  return context.hasLeader && context.leaderChanged ? leaderChanged : timeoutError(context)
+}
+
+export function timeoutError(context: FailureContext): EtcdError {
+  return context.leaderChanged ? timeoutLeaderFailure : timeout
+}
+
+/** A defect: told as gRPC tells of errors without a status, and never with a stack. */
+export function unexpected(error: unknown): EtcdError {
+  if (error instanceof EtcdError) return error
+  const detail = error instanceof Error ? error.message : 'unknown error'
+  return refusal(status.UNKNOWN, `etcdserver: ${detail}`)
+}

@@ -1,0 +1,32 @@
+/** grpc.health.v1.Health: whether this member serves at all, for load balancers and kubelets. */
+import { status } from '@grpc/grpc-js'
+import { EtcdError } from './errors.ts'
+import { type Method, serverStream, unary } from './method.ts'
+import type { Cancellable } from './pending.ts'
+import type { HealthCheckRequest, HealthCheckResponse } from './wire.ts'
+
+const SERVING = 1
+const SERVICE_UNKNOWN = 3
+
+export function healthService(): Record<string, Method> {
+  const onLearner = (): boolean => true
+  return {
+    Check: unary(check, { onLearner }),
+    Watch: serverStream(watch, { onLearner }),
+  }
+}
+
+/** Only the server as a whole has a name here: the empty one. */
+function check(request: HealthCheckRequest): HealthCheckResponse {
+  if (request.service !== '') throw new EtcdError(status.NOT_FOUND, 'unknown service')
+  return { status: SERVING }
+}
+
+/** Tells the state once: it does not change until the connection ends. */
+async function* watch(
+  request: HealthCheckRequest,
+  call: Cancellable,
+): AsyncGenerator<HealthCheckResponse> {
+  yield { status: request.service === '' ? SERVING : SERVICE_UNKNOWN }
+  if (!call.cancelled) await new Promise<void>((resolve) => call.once('cancelled', resolve))
+}

@@ -1,0 +1,84 @@
+/** Everything that services can be tuned by, and the parts they work on. */
+import { type Environment, type Peer, type RaftNode, systemEnvironment } from '@coracle/raft-core'
+import type { KvResult, KvStateMachine } from '@coracle/kv-state-machine'
+import type { EtcdId } from './ids.ts'
+
+export interface EtcdLimits {
+  /** The largest request, in bytes, as etcd's `--max-request-bytes`. Default 1.5 MiB. */
+  readonly maxRequestBytes: number
+  /** Comparisons or operations in one list of a transaction, as etcd's `--max-txn-ops`. Default 128. */
+  readonly maxTxnOps: number
+  /** Puts that would make the store larger are refused, in bytes, 0 for never. Default 2 GiB. */
+  readonly quotaBackendBytes: number
+  /** How long a request waits for the cluster. Default 7000: etcd's 5 s and two election timeouts. */
+  readonly requestTimeoutMs: number
+  /** Requests that wait for the cluster at one time; more are refused. Default 50000. */
+  readonly maxPendingRequests: number
+  /** Bytes of commands that wait for the cluster; more are refused. Default 256 MiB. */
+  readonly maxPendingBytes: number
+}
+
+const DEFAULT_LIMITS: EtcdLimits = {
+  maxRequestBytes: 1_572_864,
+  maxTxnOps: 128,
+  quotaBackendBytes: 2 * 1024 ** 3,
+  requestTimeoutMs: 7_000,
+  maxPendingRequests: 50_000,
+  maxPendingBytes: 256 << 20,
+}
+
+export interface EtcdServicesOptions {
+  readonly node: RaftNode<KvResult>
+  /** The very state machine that `node` applies to. */
+  readonly stateMachine: KvStateMachine
+  readonly cluster: {
+    readonly id: EtcdId
+    /** How a peer's address is told to clients. Default: as it is, with `http://` if it has no scheme. */
+    readonly peerUrls?: (peer: Peer) => readonly string[]
+  }
+  readonly member: { readonly id: EtcdId }
+  readonly limits?: Partial<EtcdLimits>
+  /** Default: real time. */
+  readonly environment?: Environment
+}
+
+export interface ResolvedOptions {
+  readonly node: RaftNode<KvResult>
+  readonly stateMachine: KvStateMachine
+  readonly clusterId: EtcdId
+  readonly memberId: EtcdId
+  readonly peerUrls: (peer: Peer) => readonly string[]
+  readonly limits: EtcdLimits
+  readonly environment: Environment
+}
+
+/** Fills in the defaults and checks every number. Throws a RangeError that names the option. */
+export function resolveOptions(options: EtcdServicesOptions): ResolvedOptions {
+  const { node, stateMachine, cluster, member, environment = systemEnvironment() } = options
+  return {
+    node,
+    stateMachine,
+    clusterId: cluster.id,
+    memberId: member.id,
+    peerUrls: cluster.peerUrls ?? urlOfAddress,
+    limits: resolveLimits(options.limits ?? {}),
+    environment,
+  }
+}
+
+function resolveLimits(limits: Partial<EtcdLimits>): EtcdLimits {
+  const resolved: Record<string, number> = { ...DEFAULT_LIMITS }
+  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof EtcdLimits)[]) {
+    const value = limits[name]
+    if (value === undefined) continue
+    const least = name === 'quotaBackendBytes' ? 0 : 1
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new RangeError(`${name} must be a whole number of at least ${least}, not ${value}`)
+    resolved[name] = value
+  }
+  return resolved as unknown as EtcdLimits
+}
+
+function urlOfAddress(peer: Peer): readonly string[] {
+  return [peer.address.includes('://') ? peer.address : `http://${peer.address}`]
+}

@@ -1,0 +1,40 @@
+/** The room that is left: requests that would make the store larger than the quota are refused. */
+import * as errors from './errors.ts'
+import type { KvStateMachine } from '@coracle/kv-state-machine'
+import type { PutRequest, RequestOp, TxnRequest } from './wire.ts'
+
+export interface Quota {
+  /** Throws `noSpace` if a request that costs this many bytes has no room. */
+  check(costBytes: number): void
+}
+
+/** 0 bytes means no limit. */
+export function quota(store: KvStateMachine, quotaBackendBytes: number): Quota {
+  return {
+    check(costBytes) {
+      if (costBytes === 0 || quotaBackendBytes === 0) return
+      if (store.size + costBytes >= quotaBackendBytes) throw errors.noSpace
+    },
+  }
+}
+
+/** What etcd reckons for the bookkeeping of one key. */
+const KEY_OVERHEAD_BYTES = 256
+
+export function putCost(request: PutRequest): number {
+  return KEY_OVERHEAD_BYTES + request.key.length + request.value.length
+}
+
+/** The dearer of the two branches; transactions inside count too. 0 if nothing is put. */
+export function txnCost(request: TxnRequest): number {
+  return Math.max(branchCost(request.success), branchCost(request.failure))
+}
+
+function branchCost(operations: readonly RequestOp[]): number {
+  let cost = 0
+  for (const { request_put: put, request_txn: txn } of operations) {
+    if (put) cost += putCost(put)
+    else if (txn) cost += txnCost(txn)
+  }
+  return cost
+}

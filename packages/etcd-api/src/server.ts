@@ -1,0 +1,85 @@
+/** A gRPC server of the etcd v3 API. */
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
+import type { Environment } from '@coracle/raft-core'
+import { type EtcdServicesOptions, resolveOptions } from './options.ts'
+import { createEtcdServices } from './services.ts'
+
+export interface EtcdServerOptions extends EtcdServicesOptions {
+  /** Where to listen: `host:port`, port 0 for any free one. */
+  readonly listen: readonly string[]
+  /** Streams that one connection may have open. Default: no limit but HTTP/2's own. */
+  readonly maxConcurrentStreams?: number
+  /** A connection without traffic is pinged after this time. Default 2 hours, as in etcd. */
+  readonly keepaliveIntervalMs?: number
+  /** A ping that is not answered for this long ends the connection. Default 20 s, as in etcd. */
+  readonly keepaliveTimeoutMs?: number
+  /** How long calls may go on after disposal began, before they are cut off. Default 5 s. */
+  readonly shutdownTimeoutMs?: number
+}
+
+export interface EtcdServer extends AsyncDisposable {
+  /** `host:port` of each address listened on, with the ports that were taken. */
+  readonly addresses: readonly string[]
+}
+
+/** What gRPC adds to a request before etcd looks at its size. */
+const GRPC_OVERHEAD_BYTES = 512 * 1024
+
+/**
+ * Serves until disposed. Rejects if an address cannot be listened on, and listens on none then.
+ * Disposal is idempotent: it accepts no more calls, lets those that run finish, and cuts them off
+ * after `shutdownTimeoutMs`. The node and the state machine are left to whoever made them.
+ */
+export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
+  if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
+  const { limits, environment } = resolveOptions(options)
+  const services = createEtcdServices(options)
+  const server = new Server(channelOptions(options, limits.maxRequestBytes))
+  for (const { definition, handlers } of services.services) server.addService(definition, handlers)
+  let stopped: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    await shutDown(server, environment, options.shutdownTimeoutMs ?? 5_000)
+    await services[Symbol.asyncDispose]()
+  }
+  const dispose = (): Promise<void> => (stopped ??= stop())
+  const addresses: string[] = []
+  try {
+    for (const address of options.listen) addresses.push(await bind(server, address))
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  return { addresses, [Symbol.asyncDispose]: dispose }
+}
+
+function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): ServerOptions {
+  return {
+    'grpc.max_receive_message_length': maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 0xffff_ffff,
+    'grpc.keepalive_time_ms': options.keepaliveIntervalMs ?? 7_200_000,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 20_000,
+    // Accounting that nobody reads, on every call.
+    'grpc.enable_channelz': 0,
+  }
+}
+
+function bind(server: Server, address: string): Promise<string> {
+  const host = address.slice(0, address.lastIndexOf(':'))
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(`${host}:${port}`)
+      else reject(error)
+    })
+  })
+}
+
+function shutDown(server: Server, environment: Environment, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const stopWaiting = environment.every(timeoutMs, () => server.forceShutdown())
+    server.tryShutdown(() => {
+      stopWaiting()
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,190 @@
+/**
+ * The messages that handlers take and give, as the codec sees them.
+ *
+ * On decoded messages every field can be read: what is absent has its zero value. On messages to
+ * encode a missing field is a zero, which is not written; members of a oneof are written even if
+ * they are zero.
+ */
+import type { Int64 } from './int64.ts'
+
+export interface ResponseHeader {
+  readonly cluster_id?: Int64
+  readonly member_id?: Int64
+  readonly revision?: Int64
+  readonly raft_term?: Int64
+}
+
+export interface KeyValue {
+  readonly key: Uint8Array
+  readonly create_revision: Int64
+  readonly mod_revision: Int64
+  readonly version: Int64
+  readonly value: Uint8Array
+  readonly lease: Int64
+}
+
+export interface RangeRequest {
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+  readonly limit: Int64
+  readonly revision: Int64
+  readonly sort_order: number
+  readonly sort_target: number
+  readonly serializable: boolean
+  readonly keys_only: boolean
+  readonly count_only: boolean
+  readonly min_mod_revision: Int64
+  readonly max_mod_revision: Int64
+  readonly min_create_revision: Int64
+  readonly max_create_revision: Int64
+}
+
+export interface RangeResponse {
+  readonly header?: ResponseHeader
+  readonly kvs?: readonly KeyValue[]
+  readonly more?: boolean
+  readonly count?: Int64
+}
+
+export interface RangeStreamResponse {
+  readonly range_response: RangeResponse
+}
+
+export interface PutRequest {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  readonly lease: Int64
+  readonly prev_kv: boolean
+  readonly ignore_value: boolean
+  readonly ignore_lease: boolean
+}
+
+export interface PutResponse {
+  readonly header: ResponseHeader
+  readonly prev_kv?: KeyValue
+}
+
+export interface DeleteRangeRequest {
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+  readonly prev_kv: boolean
+}
+
+export interface DeleteRangeResponse {
+  readonly header: ResponseHeader
+  readonly deleted: Int64
+  readonly prev_kvs: readonly KeyValue[]
+}
+
+/** At most one member is set; `request` names it. */
+export interface RequestOp {
+  readonly request?: 'request_range' | 'request_put' | 'request_delete_range' | 'request_txn'
+  readonly request_range?: RangeRequest | null
+  readonly request_put?: PutRequest | null
+  readonly request_delete_range?: DeleteRangeRequest | null
+  readonly request_txn?: TxnRequest | null
+}
+
+export type ResponseOp =
+  | { readonly response_range: RangeResponse }
+  | { readonly response_put: PutResponse }
+  | { readonly response_delete_range: DeleteRangeResponse }
+  | { readonly response_txn: TxnResponse }
+
+/** `target_union` names the one member that is set. */
+export interface Compare {
+  readonly result: number
+  readonly target: number
+  readonly key: Uint8Array
+  readonly target_union?: 'version' | 'create_revision' | 'mod_revision' | 'value' | 'lease'
+  readonly version: Int64
+  readonly create_revision: Int64
+  readonly mod_revision: Int64
+  readonly value: Uint8Array
+  readonly lease: Int64
+  readonly range_end: Uint8Array
+}
+
+export interface TxnRequest {
+  readonly compare: readonly Compare[]
+  readonly success: readonly RequestOp[]
+  readonly failure: readonly RequestOp[]
+}
+
+export interface TxnResponse {
+  readonly header: ResponseHeader
+  readonly succeeded: boolean
+  readonly responses: readonly ResponseOp[]
+}
+
+export interface CompactionRequest {
+  readonly revision: Int64
+  readonly physical: boolean
+}
+
+export interface HeaderOnly {
+  readonly header: ResponseHeader
+}
+
+export interface Member {
+  readonly ID: Int64
+  readonly name: string
+  readonly peerURLs: readonly string[]
+  readonly clientURLs: readonly string[]
+  readonly isLearner: boolean
+}
+
+export interface MemberListRequest {
+  readonly linearizable: boolean
+}
+
+export interface MemberListResponse {
+  readonly header: ResponseHeader
+  readonly members: readonly Member[]
+}
+
+export interface AlarmRequest {
+  readonly action: number
+  readonly memberID: Int64
+  readonly alarm: number
+}
+
+export interface StatusResponse {
+  readonly header: ResponseHeader
+  readonly version: string
+  readonly dbSize: Int64
+  readonly leader: Int64
+  readonly raftIndex: Int64
+  readonly raftTerm: Int64
+  readonly raftAppliedIndex: Int64
+  readonly errors: readonly string[]
+  readonly dbSizeInUse: Int64
+  readonly isLearner: boolean
+  readonly storageVersion: string
+  readonly dbSizeQuota: Int64
+  readonly downgradeInfo: { readonly enabled: boolean; readonly targetVersion: string }
+}
+
+export interface HashResponse {
+  readonly header: ResponseHeader
+  readonly hash: number
+}
+
+export interface HashKVRequest {
+  readonly revision: Int64
+}
+
+export interface HashKVResponse {
+  readonly header: ResponseHeader
+  readonly hash: number
+  readonly compact_revision: Int64
+  readonly hash_revision: Int64
+}
+
+export interface HealthCheckRequest {
+  readonly service: string
+}
+
+export interface HealthCheckResponse {
+  readonly status: number
+}

@@ -1,0 +1,153 @@
+/** A RaftNode without Raft: proposals go straight to the state machine. What happens to them can be staged. */
+import type {
+  Applied,
+  Membership,
+  NodeId,
+  NodeStatus,
+  RaftNode,
+  StateMachine,
+  Waiting,
+} from '@coracle/raft-core'
+import type { KvResult } from '@coracle/kv-state-machine'
+
+export interface FakeNode extends RaftNode<KvResult> {
+  /** The commands that were proposed, in order. */
+  readonly commands: readonly Uint8Array[]
+  /** How many proposals and reads are held. */
+  readonly held: number
+  /** From now on nothing is answered until the wait is aborted. */
+  hold(): void
+  /** From now on every proposal and read fails with this. */
+  failWith(error: Error): void
+  /** Resolves when `count` proposals and reads are held. */
+  holding(count: number): Promise<void>
+  changeStatus(change: Partial<NodeStatus>): void
+}
+
+export function fakeNode(
+  stateMachine: StateMachine<KvResult>,
+  id: NodeId,
+  membership: Membership,
+): FakeNode {
+  return new Fake(stateMachine, id, membership)
+}
+
+class Fake implements FakeNode {
+  readonly id: NodeId
+  readonly commands: Uint8Array[] = []
+  readonly stopped: Promise<Error | null> = new Promise(() => {})
+  held = 0
+  readonly #stateMachine: StateMachine<KvResult>
+  #status: NodeStatus
+  #mode: 'answer' | 'hold' | Error = 'answer'
+  #listeners = new Set<() => void>()
+  #holders = new Set<() => void>()
+
+  constructor(stateMachine: StateMachine<KvResult>, id: NodeId, membership: Membership) {
+    this.#stateMachine = stateMachine
+    this.id = id
+    this.#status = {
+      id,
+      role: 'leader',
+      term: 2,
+      leader: id,
+      firstIndex: 1,
+      lastIndex: 3,
+      commitIndex: 3,
+      appliedIndex: 3,
+      snapshotIndex: 0,
+      membership,
+      peers: [],
+    }
+  }
+
+  async propose(data: Uint8Array, { signal }: Waiting = {}): Promise<Applied<KvResult>> {
+    this.commands.push(data)
+    await this.#obstacle(signal)
+    const index = this.#status.lastIndex + 1
+    const { term } = this.#status
+    this.#status = { ...this.#status, lastIndex: index, commitIndex: index, appliedIndex: index }
+    const [result] = await this.#stateMachine.apply([{ index, term, data }])
+    if (result === undefined) throw new Error('the state machine gave no result')
+    return { index, term, result }
+  }
+
+  async read({ signal }: Waiting = {}): Promise<number> {
+    await this.#obstacle(signal)
+    return this.#status.appliedIndex
+  }
+
+  async #obstacle(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#mode instanceof Error) throw this.#mode
+    if (this.#mode === 'answer') return
+    this.held += 1
+    for (const check of this.#holders) check()
+    await new Promise((_resolve, reject) => {
+      signal?.addEventListener('abort', () => {
+        this.held -= 1
+        for (const check of this.#holders) check()
+        reject(signal.reason)
+      })
+    })
+  }
+
+  hold(): void {
+    this.#mode = 'hold'
+  }
+
+  failWith(error: Error): void {
+    this.#mode = error
+  }
+
+  holding(count: number): Promise<void> {
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (this.held !== count) return
+        this.#holders.delete(check)
+        resolve()
+      }
+      this.#holders.add(check)
+      check()
+    })
+  }
+
+  changeStatus(change: Partial<NodeStatus>): void {
+    this.#status = { ...this.#status, ...change }
+    for (const listener of this.#listeners) listener()
+  }
+
+  status(): NodeStatus {
+    return this.#status
+  }
+
+  async *watch({ signal }: Waiting = {}): AsyncGenerator<NodeStatus> {
+    let wake = (): void => {}
+    const listener = (): void => wake()
+    this.#listeners.add(listener)
+    signal?.addEventListener('abort', listener)
+    try {
+      for (;;) {
+        const shown = this.#status
+        yield shown
+        if (signal?.aborted) return
+        if (shown === this.#status) {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+        }
+      }
+    } finally {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  transferLeadership(): Promise<never> {
+    return Promise.reject(new Error('not staged'))
+  }
+
+  snapshot(): Promise<never> {
+    return Promise.reject(new Error('not staged'))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
