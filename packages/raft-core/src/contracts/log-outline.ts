@@ -1,5 +1,12 @@
 import { RaftError } from '../errors.ts'
-import { type Entry, type LogIndex, ORIGIN, type Position, type TermRun } from '../types.ts'
+import {
+  type Entry,
+  type LogIndex,
+  ORIGIN,
+  type Position,
+  type Term,
+  type TermRun,
+} from '../types.ts'
 import type { AppendBatch, Stored } from './storage.ts'
 
 /** The part of {@link Stored} that follows from the log alone. */
@@ -34,6 +41,11 @@ export class LogOutline {
 
   get lastIndex(): LogIndex {
     return this.#lastIndex
+  }
+
+  /** The term of the entry at `index`, which is in the log. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.#termRuns.findLast((run) => run.from <= index)?.term
   }
 
   /** A copy that later changes leave alone. */

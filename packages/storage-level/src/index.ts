@@ -1,0 +1,29 @@
+import type { Storage } from '@coracle/raft-core'
+import { ClassicLevel } from 'classic-level'
+import { LevelStorage } from './level-storage.ts'
+
+export { StorageError, type StorageErrorCode } from './errors.ts'
+
+export interface LevelStorageOptions {
+  /** The data directory. It is created if it is missing, and belongs to one storage at a time. */
+  readonly location: string
+  /**
+   * Wait until the disk has what is written. Without it a crash of the process loses nothing, but a
+   * power cut may lose what was acknowledged, which Raft does not survive. Default true.
+   */
+  readonly fsync?: boolean
+}
+
+/**
+ * A storage in a directory, on LevelDB. Nothing is opened before `load`, which rejects with a
+ * {@link StorageError} if the directory is in use, damaged, or something else.
+ */
+export function levelStorage(options: LevelStorageOptions): Storage {
+  const { location, fsync = true } = options
+  if (typeof location !== 'string' || location === '')
+    throw new TypeError('location must be the path of a directory')
+  return new LevelStorage(location, {
+    fsync,
+    createEngine: (path) => new ClassicLevel(path, { keyEncoding: 'view', valueEncoding: 'view' }),
+  })
+}
