@@ -1,0 +1,68 @@
+/** Calling a peer: connect, shake hands, or say why not. */
+import type { NodeId } from '@coracle/raft-core'
+import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectSecure } from 'node:tls'
+import { parseAddress } from './address.ts'
+import { Connection } from './connection.ts'
+import { MAGIC } from './frame.ts'
+import {
+  decodeWelcome,
+  encodeHello,
+  objectionToAnswer,
+  PROTOCOL_VERSION,
+  type Purpose,
+} from './handshake.ts'
+import type { Resolved } from './options.ts'
+
+export interface Call {
+  readonly peer: NodeId
+  readonly address: string
+  readonly purpose: Purpose
+}
+
+/** Rejects with the reason if there is no peer to talk to, or with that of the signal. */
+export async function dial(
+  options: Resolved,
+  call: Call,
+  signal: AbortSignal,
+): Promise<Connection> {
+  signal.throwIfAborted()
+  const connection = new Connection(openSocket(options, call.address), options)
+  const hangUp = (): void => connection.destroy(signal.reason)
+  signal.addEventListener('abort', hangUp)
+  try {
+    await shakeHands(connection, options, call)
+  } finally {
+    signal.removeEventListener('abort', hangUp)
+  }
+  return connection
+}
+
+function openSocket({ tls }: Resolved, address: string): Socket {
+  const place = parseAddress(address)
+  if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
+  const { host, port, secure } = place
+  if (secure === true && tls === null)
+    throw new Error(`${address} asks for TLS, and this node has no certificate`)
+  if (secure === false && tls !== null)
+    throw new Error(`${address} is plain, and this node speaks TLS`)
+  return tls === null ? connectPlain({ host, port }) : connectSecure({ ...tls, host, port })
+}
+
+function shakeHands(connection: Connection, options: Resolved, call: Call): Promise<void> {
+  const { id: from, cluster } = options
+  const { peer: to, purpose } = call
+  const versions = { minVersion: PROTOCOL_VERSION, maxVersion: PROTOCOL_VERSION }
+  connection.write(MAGIC, encodeHello({ cluster, from, to, purpose, ...versions }))
+  return new Promise((resolve, reject) => {
+    connection.onClosed(reject)
+    connection.onPayload((payload) => {
+      const objection = objectionToAnswer(decodeWelcome(payload), cluster, to)
+      if (objection !== null) return connection.destroy(new Error(objection))
+      connection.established(options.maxMessageBytes)
+      // Nothing is expected before whoever called says what to do with it.
+      connection.onPayload(() => connection.destroy(new Error('it speaks out of turn')))
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,93 @@
+import type { NodeId } from '@coracle/raft-core'
+import type { PeerCertificate, SecureContextOptions } from 'node:tls'
+
+/** A node's certificate and whom it trusts. Peers must show a certificate too, unless told otherwise. */
+export interface TlsMaterial extends SecureContextOptions {
+  /** Ask peers that connect for a certificate. Default true. */
+  readonly requestCert?: boolean
+  /** Refuse peers whose certificate `ca` did not sign. Default true. */
+  readonly rejectUnauthorized?: boolean
+  /** The name a peer's certificate must be for, where that is not the host of its address. */
+  readonly servername?: string
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
+}
+
+/** What is worth a line in a log. A failure that lasts is told once, not at every attempt. */
+export type TcpEvent =
+  | { readonly type: 'peer-connected'; readonly peer: NodeId; readonly address: string }
+  | {
+      readonly type: 'peer-unreachable'
+      readonly peer: NodeId
+      readonly address: string
+      readonly why: string
+    }
+  /** Somebody connected who is no peer, or broke the rules. */
+  | { readonly type: 'connection-refused'; readonly remote: string; readonly why: string }
+  /** A message that can never be sent: too large, or against the rules of its type. */
+  | { readonly type: 'message-refused'; readonly peer: NodeId; readonly why: string }
+
+export interface TcpTransportOptions {
+  readonly id: NodeId
+  /** Names the cluster: nodes of other clusters are refused. At most 255 bytes of UTF-8. */
+  readonly cluster: string
+  /** Where to listen. With port 0 the system chooses: see `address()`. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Speak TLS in both directions. Default: plain TCP. */
+  readonly tls?: TlsMaterial
+  /** Called synchronously with every event; must not throw. */
+  readonly trace?: (event: TcpEvent) => void
+  /** The largest message, in bytes; more is neither sent nor taken. Default 64 MiB. */
+  readonly maxMessageBytes?: number
+  /** Bytes that wait to be sent to one peer; what does not fit is dropped. One message always fits. Default 64 MiB. */
+  readonly maxQueuedBytes?: number
+  /** Bytes of an arriving snapshot that wait to be read. Default 1 MiB. */
+  readonly maxSnapshotBufferBytes?: number
+  /** Connections that others may have open here. Default 512. */
+  readonly maxConnections?: number
+  /** The longest a connection may take until both sides know each other. Default 5000. */
+  readonly handshakeTimeoutMs?: number
+  /** Say something at least this often; a peer that is silent four times as long is gone. Default 1000. */
+  readonly keepaliveMs?: number
+  /** The wait before the first new attempt to connect; it doubles up to `maxReconnectMs`. Default 50. */
+  readonly minReconnectMs?: number
+  /** Default 1000. */
+  readonly maxReconnectMs?: number
+}
+
+export type Resolved = Required<Omit<TcpTransportOptions, 'tls'>> & {
+  readonly tls: TlsMaterial | null
+}
+
+const NUMBERS = {
+  maxMessageBytes: 64 << 20,
+  maxQueuedBytes: 64 << 20,
+  maxSnapshotBufferBytes: 1 << 20,
+  maxConnections: 512,
+  handshakeTimeoutMs: 5_000,
+  keepaliveMs: 1_000,
+  minReconnectMs: 50,
+  maxReconnectMs: 1_000,
+}
+
+/** A length on the wire has 32 bits. */
+const MOST = 0x7f_ff_ff_ff
+
+/** Fills in the defaults. Throws a RangeError that names the option that is wrong. */
+export function resolveOptions(options: TcpTransportOptions): Resolved {
+  const numbers = { ...NUMBERS }
+  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
+    const value = options[name] ?? NUMBERS[name]
+    if (!Number.isSafeInteger(value) || value < 1 || value > MOST)
+      throw new RangeError(`${name} must be a whole number from 1 to ${MOST}, not ${value}`)
+    numbers[name] = value
+  }
+  if (numbers.maxReconnectMs < numbers.minReconnectMs)
+    throw new RangeError('maxReconnectMs must not be less than minReconnectMs')
+  for (const name of ['id', 'cluster'] as const) {
+    const bytes = new TextEncoder().encode(options[name]).byteLength
+    if (bytes < 1 || bytes > 255)
+      throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
+  }
+  const { id, cluster, listen, tls = null, trace = (): void => {} } = options
+  return { id, cluster, listen: { ...listen }, tls, trace, ...numbers }
+}
