@@ -51,7 +51,11 @@ export interface HardState {
 }
 
 /** The hard state of a node that has never run. */
-export const INITIAL_HARD_STATE: HardState = Object.freeze({ term: 0, votedFor: null, commitIndex: 0 })
+export const INITIAL_HARD_STATE: HardState = Object.freeze({
+  term: 0,
+  votedFor: null,
+  commitIndex: 0,
+})
 
 /** A node and where its peers find it. The address means whatever the transport says it means. */
 export interface Peer {
