@@ -1,4 +1,5 @@
 import {
+  type Ancestry,
   type Change,
   Segment,
   SEGMENT_BYTES,
@@ -11,6 +12,8 @@ import { NO_REF, type Ref } from './tree.ts'
 /** The log as it was at one moment: changes from `end` on are not part of it. */
 export interface LogView {
   readonly segments: readonly Segment[]
+  /** Where each segment starts: together in memory, for a search touches little else. */
+  readonly firsts: readonly Sequence[]
   readonly end: Sequence
 }
 
@@ -27,7 +30,8 @@ export interface Located {
 export class ChangeLog {
   #owner: object = {}
   #segments: Segment[] = []
-  /** Whether a frozen view shares the array of segments. */
+  #firsts: Sequence[] = []
+  /** Whether a frozen view shares these two arrays. */
   #shared = false
   #end: Sequence = 1
   #allocatedBytes = 0
@@ -41,7 +45,7 @@ export class ChangeLog {
   }
 
   get view(): LogView {
-    return { segments: this.#segments, end: this.#end }
+    return { segments: this.#segments, firsts: this.#firsts, end: this.#end }
   }
 
   /** What the buffers take. */
@@ -61,12 +65,12 @@ export class ChangeLog {
     return this.view
   }
 
-  /** Adds a change whose key's newest version is `previous`. */
-  append(change: Change, previous: Ref): void {
+  /** Adds a change whose key's newest version is `previous`, to be found at `found`. */
+  append(change: Change, previous: Ref, found: Located | null): void {
     const tail = this.#tailFor(change.value.byteLength)
     const allocated = tail.allocatedBytes
     const used = tail.usedBytes
-    tail.append(change, this.#ancestry(previous))
+    tail.append(change, this.#ancestry(previous, found))
     this.#allocatedBytes += tail.allocatedBytes - allocated
     this.#freeBytes += tail.allocatedBytes - allocated - (tail.usedBytes - used)
     this.#end += 1
@@ -75,7 +79,7 @@ export class ChangeLog {
   /** Where a version is written down; null if compaction took it. */
   locate(ref: Ref): Located | null {
     const sequence = sequenceOf(ref)
-    const segment = this.#segments[segmentIndex(this.#segments, sequence)]
+    const segment = this.#segments[segmentIndex(this.#firsts, sequence)]
     if (segment === undefined) return null
     const slot = segment.slotOf(sequence)
     return slot < 0 ? null : { segment, slot }
@@ -101,7 +105,7 @@ export class ChangeLog {
 
   /** Notes that nothing can read this change any more. */
   markDead(sequence: Sequence): void {
-    const at = segmentIndex(this.#segments, sequence)
+    const at = segmentIndex(this.#firsts, sequence)
     const slot = this.#segments[at]?.slotOf(sequence) ?? -1
     if (slot < 0) return
     const segment = this.#ownSegment(at)
@@ -115,7 +119,7 @@ export class ChangeLog {
    */
   reclaim(): void {
     for (const first of this.#wasteful) {
-      const at = segmentIndex(this.#segments, first)
+      const at = segmentIndex(this.#firsts, first)
       // The tail still grows; it is looked at when it no longer does.
       if (this.#segments[at]?.first !== first) this.#wasteful.delete(first)
       else if (at < this.#segments.length - 1) this.#rewrite(at)
@@ -131,9 +135,11 @@ export class ChangeLog {
     const joins = (index: number): boolean => {
       const segment = this.#segments[index]
       if (segment === undefined || index === last) return false
+      if (bytes + liveBytes(segment) > SEGMENT_BYTES / 2) return false
+      if (count + segment.liveCount > SEGMENT_SLOTS / 2) return false
       bytes += liveBytes(segment)
       count += segment.liveCount
-      return bytes <= SEGMENT_BYTES / 2 && count <= SEGMENT_SLOTS / 2
+      return true
     }
     if (joins(at)) {
       while (joins(from - 1)) from -= 1
@@ -147,7 +153,9 @@ export class ChangeLog {
       this.#freeBytes -= segment.allocatedBytes - liveBytes(segment)
     }
     this.#allocatedBytes += merged?.allocatedBytes ?? 0
-    this.#ownSegments().splice(from, to - from, ...(merged === null ? [] : [merged]))
+    this.#ownArrays()
+    this.#segments.splice(from, to - from, ...(merged === null ? [] : [merged]))
+    this.#firsts.splice(from, to - from, ...(merged === null ? [] : [merged.first]))
   }
 
   #tailFor(valueBytes: number): Segment {
@@ -156,7 +164,9 @@ export class ChangeLog {
     const segment = Segment.startingAt(this.#end, this.#owner)
     this.#allocatedBytes += segment.allocatedBytes
     this.#freeBytes += segment.allocatedBytes
-    this.#ownSegments().push(segment)
+    this.#ownArrays()
+    this.#segments.push(segment)
+    this.#firsts.push(segment.first)
     return segment
   }
 
@@ -164,41 +174,35 @@ export class ChangeLog {
    * Each version knows the one before it and one further back: together they make a skew-binary
    * list (Myers 1983), in which every earlier version is a logarithmic number of steps away.
    */
-  #ancestry(previous: Ref): { previous: Ref; jump: Ref; depth: number } {
-    if (previous === NO_REF) return NO_ANCESTRY
-    const parent = this.#linksOf(previous)
-    const depth = parent.depth + 1
-    const near = parent.jump === NO_REF ? null : this.#linksOf(parent.jump)
-    if (near === null || near.jump === NO_REF) return { previous, jump: previous, depth }
-    const far = this.#linksOf(near.jump)
-    const isBalanced = parent.depth - near.depth === near.depth - far.depth
-    return { previous, jump: isBalanced ? near.jump : previous, depth }
-  }
-
-  #linksOf(ref: Ref): { jump: Ref; depth: number } {
-    const found = this.locate(ref)
-    if (found === null) return NO_ANCESTRY
-    return { jump: found.segment.jump(found.slot), depth: found.segment.depth(found.slot) }
+  #ancestry(previous: Ref, found: Located | null): Ancestry {
+    if (previous === NO_REF || found === null) return NO_ANCESTRY
+    const { segment, slot } = found
+    const span = segment.span(slot)
+    const near = span === 0 ? null : this.locate(segment.jump(slot))
+    if (near === null || near.segment.span(near.slot) !== span) {
+      return { previous, jump: previous, span: 1 }
+    }
+    return { previous, jump: near.segment.jump(near.slot), span: 2 * span + 1 }
   }
 
   #ownSegment(at: number): Segment {
     const segment = this.#segments[at] as Segment
     if (segment.owner === this.#owner) return segment
     const copy = segment.copyFor(this.#owner)
-    this.#ownSegments()[at] = copy
+    this.#ownArrays()
+    this.#segments[at] = copy
     return copy
   }
 
-  #ownSegments(): Segment[] {
-    if (this.#shared) {
-      this.#segments = this.#segments.slice()
-      this.#shared = false
-    }
-    return this.#segments
+  #ownArrays(): void {
+    if (!this.#shared) return
+    this.#segments = this.#segments.slice()
+    this.#firsts = this.#firsts.slice()
+    this.#shared = false
   }
 }
 
-const NO_ANCESTRY = { previous: NO_REF, jump: NO_REF, depth: 0 }
+const NO_ANCESTRY: Ancestry = { previous: NO_REF, jump: NO_REF, span: 0 }
 
 /** Visits the changes in [from, to), in order. */
 export function forEachChange(
@@ -208,7 +212,7 @@ export function forEachChange(
 ): void {
   const { segments } = view
   const to = Math.min(range.to, view.end)
-  for (let at = Math.max(segmentIndex(segments, range.from), 0); at < segments.length; at++) {
+  for (let at = Math.max(segmentIndex(view.firsts, range.from), 0); at < segments.length; at++) {
     const segment = segments[at] as Segment
     if (segment.first >= to) return
     const end = segment.slotFrom(to)
@@ -235,14 +239,12 @@ export function endOfRevision(view: LogView, main: number): Sequence {
 }
 
 /** The last segment that starts at or before `sequence`; -1 if all start later. */
-function segmentIndex(segments: readonly Segment[], sequence: Sequence): number {
+function segmentIndex(firsts: readonly Sequence[], sequence: Sequence): number {
   let low = 0
-  let high = segments.length
-  const last = segments[high - 1]
-  if (last !== undefined && last.first <= sequence) return high - 1
+  let high = firsts.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if ((segments[middle] as Segment).first <= sequence) low = middle + 1
+    if ((firsts[middle] as Sequence) <= sequence) low = middle + 1
     else high = middle
   }
   return low - 1

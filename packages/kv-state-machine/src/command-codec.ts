@@ -1,4 +1,5 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { BytePool } from './byte-pool.ts'
 import type {
   Compare,
   CompareOperator,
@@ -24,6 +25,7 @@ const FORMAT = 1
 export const MAX_TXN_DEPTH = 256
 
 const COMMANDS = ['put', 'delete-range', 'txn', 'compact', 'publish-member'] as const
+const PUT = COMMANDS.indexOf('put')
 const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
 const SORT_ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
@@ -38,21 +40,16 @@ const HAS_LEASE = 8
 const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 
-/** Format, kind, flags and two lengths, and a little for what is rarely there. */
-const PUT_BYTES = 3 + 4 + 4
-
 /**
  * A command as it goes through the log. Throws a RangeError if it cannot be written: a number is
  * not a safe integer, or transactions are nested deeper than {@link MAX_TXN_DEPTH}.
  */
 export function encodeCommand(command: KvCommand): Uint8Array {
-  const writer = new Writer(capacityFor(command))
+  if (command.type === 'put') return encodePut(command.request)
+  const writer = new Writer(128)
   writer.u8(FORMAT)
   writer.u8(COMMANDS.indexOf(command.type))
   switch (command.type) {
-    case 'put':
-      writePut(writer, command.request)
-      break
     case 'delete-range':
       writeDeleteRange(writer, command.request)
       break
@@ -78,12 +75,6 @@ export function decodeCommand(bytes: Uint8Array): KvCommand {
   return command
 }
 
-function capacityFor(command: KvCommand): number {
-  if (command.type !== 'put') return 128
-  const { key, value, lease } = command.request
-  return PUT_BYTES + key.byteLength + value.byteLength + (lease === 0n ? 0 : 8)
-}
-
 function readCommand(reader: Reader): KvCommand {
   const type = pick(COMMANDS, reader.u8())
   switch (type) {
@@ -100,15 +91,49 @@ function readCommand(reader: Reader): KvCommand {
   }
 }
 
-function writePut(writer: Writer, request: PutRequest): void {
-  const hasLease = request.lease !== 0n
-  writer.u8(
+const pool = new BytePool()
+
+/** What {@link writePut} writes, in one go: this is the path that every plain put takes. */
+function encodePut(request: PutRequest): Uint8Array {
+  const { key, value, lease } = request
+  const leaseBytes = lease === 0n ? 0 : 8
+  const bytes = pool.take(3 + leaseBytes + 4 + key.byteLength + 4 + value.byteLength)
+  bytes[0] = FORMAT
+  bytes[1] = PUT
+  bytes[2] = putFlags(request)
+  if (lease !== 0n) {
+    const writer = new Writer(8)
+    writeLease(writer, lease)
+    bytes.set(writer.finish(), 3)
+  }
+  const keyAt = setBytes(bytes, 3 + leaseBytes, key)
+  setBytes(bytes, keyAt, value)
+  return bytes
+}
+
+/** A length and as many bytes, as `Writer.bytes` writes them; answers where they end. */
+function setBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
+  const length = bytes.byteLength
+  target[at] = length
+  target[at + 1] = length >>> 8
+  target[at + 2] = length >>> 16
+  target[at + 3] = length >>> 24
+  target.set(bytes, at + 4)
+  return at + 4 + length
+}
+
+function putFlags(request: PutRequest): number {
+  return (
     (request.prevKv ? PREV_KV : 0) |
-      (request.ignoreValue ? IGNORE_VALUE : 0) |
-      (request.ignoreLease ? IGNORE_LEASE : 0) |
-      (hasLease ? HAS_LEASE : 0),
+    (request.ignoreValue ? IGNORE_VALUE : 0) |
+    (request.ignoreLease ? IGNORE_LEASE : 0) |
+    (request.lease === 0n ? 0 : HAS_LEASE)
   )
-  if (hasLease) writeLease(writer, request.lease)
+}
+
+function writePut(writer: Writer, request: PutRequest): void {
+  writer.u8(putFlags(request))
+  if (request.lease !== 0n) writeLease(writer, request.lease)
   writer.bytes(request.key)
   writer.bytes(request.value)
 }

@@ -1,3 +1,4 @@
+import type { BytePool } from './byte-pool.ts'
 import type { KeyInterval } from './types.ts'
 
 /**
@@ -17,13 +18,12 @@ export interface Bounds {
 
 /** Longer keys are put together from pieces: a call cannot take arguments without limit. */
 const PIECE = 4096
-const BLOCK_BYTES = 8192
 
 const ascii = new TextDecoder()
 
 export function keyOf(bytes: Uint8Array): Key {
   let any = 0
-  for (const byte of bytes) any |= byte
+  for (let at = 0; at < bytes.length; at++) any |= bytes[at] as number
   // Where all bytes are ASCII, UTF-8 and latin1 agree, and TextDecoder is four times faster.
   if (any < 0x80) return ascii.decode(bytes)
   let key = ''
@@ -41,28 +41,9 @@ export function boundsOf(interval: KeyInterval): Bounds {
   return { from, to: keyOf(rangeEnd), single: false }
 }
 
-/**
- * Turns keys back into bytes. An ArrayBuffer of its own for each would cost ten times as much as
- * the copy, so short keys share small blocks.
- */
-export class KeyBytes {
-  #block = new Uint8Array(0)
-  #used = 0
-
-  of(key: Key): Uint8Array {
-    const bytes = this.#take(key.length)
-    for (let i = 0; i < key.length; i++) bytes[i] = key.charCodeAt(i)
-    return bytes
-  }
-
-  #take(length: number): Uint8Array {
-    if (length > BLOCK_BYTES / 8) return new Uint8Array(length)
-    if (this.#used + length > this.#block.length) {
-      this.#block = new Uint8Array(BLOCK_BYTES)
-      this.#used = 0
-    }
-    const at = this.#used
-    this.#used = at + length
-    return this.#block.subarray(at, at + length)
-  }
+/** Turns a key back into bytes, in memory from a pool. */
+export function bytesOf(key: Key, pool: BytePool): Uint8Array {
+  const bytes = pool.take(key.length)
+  for (let at = 0; at < key.length; at++) bytes[at] = key.charCodeAt(at)
+  return bytes
 }

@@ -23,9 +23,9 @@ export function checkRevision(store: Store, revision: number): KvErrorCode | nul
 export function readRange(store: Store, request: RangeRequest): RangeResult {
   const bounds = boundsOf(request)
   const revision = request.revision > 0 ? request.revision : null
-  const answer = { type: 'range', revision: store.readRevision } as const
   if (request.countOnly) {
-    return { ...answer, kvs: [], more: false, count: store.count(bounds, revision) }
+    const count = store.count(bounds, revision)
+    return { type: 'range', kvs: [], more: false, count, revision: store.readRevision }
   }
   const limit = request.limit > 0 ? request.limit : Infinity
   // Only a sort order and filters keep etcd from reading just one pair more than the limit. So a
@@ -37,7 +37,7 @@ export function readRange(store: Store, request: RangeRequest): RangeResult {
   const kvs = readsAll ? pick(store, refs, { request, limit }) : read(store, refs, request)
   const more = kvs.length > limit
   if (more) kvs.length = limit
-  return { ...answer, kvs, more, count }
+  return { type: 'range', kvs, more, count, revision: store.readRevision }
 }
 
 /** Deletes what lives in an interval. Nothing found is a success that changes nothing. */

@@ -22,8 +22,8 @@ export interface Ancestry {
   readonly previous: Ref
   /** A version further back, so that a search through n versions takes O(log n) steps. */
   readonly jump: Ref
-  /** How many versions the chain holds before this one. */
-  readonly depth: number
+  /** How many versions the jump takes at once. */
+  readonly span: number
 }
 
 /** Large enough to be few, small enough that rewriting one is no pause: 256 KiB. */
@@ -169,7 +169,7 @@ export class Segment {
     if (flags & HAS_ANCESTRY) {
       view.setFloat64(at, ancestry.previous)
       view.setFloat64(at + 8, ancestry.jump)
-      view.setUint32(at + 16, ancestry.depth)
+      view.setUint32(at + 16, ancestry.span)
       at += ANCESTRY_BYTES
     }
     if (flags & HAS_VERSION) {
@@ -243,7 +243,7 @@ export class Segment {
     return at === 0 ? NO_REF : this.#view.getFloat64(at + 8)
   }
 
-  depth(slot: number): number {
+  span(slot: number): number {
     const at = this.#ancestryAt(slot)
     return at === 0 ? 0 : this.#view.getUint32(at + 16)
   }

@@ -35,6 +35,8 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   /** About how much of {@link size} holds what can still be read. */
   readonly sizeInUse: number
 
+  apply(commands: readonly Command[]): readonly KvResult[]
+
   /** Reads an interval. Fails with FUTURE_REVISION or COMPACTED. Values are views: do not write to them. */
   range(request: RangeRequest): RangeResult | KvFailure
   /** Carries out a transaction that only reads. Throws a TypeError if any branch holds anything but ranges. */

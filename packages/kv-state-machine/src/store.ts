@@ -1,18 +1,19 @@
 import { assert } from '@coracle/raft-core'
 import { ChangeLog, forEachChange, type Located, type LogView } from './change-log.ts'
-import { type Bounds, type Key, KeyBytes } from './key.ts'
+import { BytePool } from './byte-pool.ts'
+import { type Bounds, bytesOf, type Key } from './key.ts'
 import { type Change, type Sequence, sequenceOf } from './segment.ts'
 import { isLive, NO_REF, rank, type Ref, type Root, scan, Tree } from './tree.ts'
 import type { KeyValue } from './types.ts'
 
 /** How much of a compaction is done at once, and how much with each later command, in changes. */
 const SWEEP_AT_ONCE = 10_000
-const SWEEP_PER_COMMAND = 64
+const SWEEP_PER_COMMAND = 16
 /** What a key takes in the tree and as a string, beside its bytes: an estimate. */
 const KEY_OVERHEAD_BYTES = 40
 
 const EMPTY = new Uint8Array(0)
-const keyBytes = new KeyBytes()
+const pool = new BytePool()
 
 /** What a put leaves behind. */
 export interface Put {
@@ -133,7 +134,7 @@ export class Store {
   #read(ref: Ref, keyOnly: boolean): KeyValue {
     const { segment, slot } = this.#find(ref)
     return {
-      key: keyBytes.of(segment.key(slot)),
+      key: bytesOf(segment.key(slot), pool),
       value: keyOnly ? EMPTY : segment.value(slot),
       createRevision: segment.createRevision(slot),
       modRevision: segment.main(slot),
@@ -146,13 +147,8 @@ export class Store {
     const ref = this.#log.end * 2
     const previous = this.#tree.set(put.key, ref)
     const main = this.#revision + 1
-    let createRevision = main
-    let version = 1
-    if (isLive(previous)) {
-      const { segment, slot } = this.#find(previous)
-      createRevision = segment.createRevision(slot)
-      version = segment.version(slot) + 1
-    }
+    const found = previous === NO_REF ? null : this.#find(previous)
+    const lived = found !== null && isLive(previous)
     if (previous === NO_REF) this.#keyBytes += put.key.length + KEY_OVERHEAD_BYTES
     this.#log.append(
       {
@@ -160,20 +156,21 @@ export class Store {
         main,
         sub: this.#changes,
         tombstone: false,
-        createRevision,
-        version,
+        createRevision: lived ? found.segment.createRevision(found.slot) : main,
+        version: lived ? found.segment.version(found.slot) + 1 : 1,
         lease: put.lease,
         value: put.value,
       },
       previous,
+      found,
     )
     this.#changes += 1
   }
 
   /** Deletes a version that {@link select} answered as the newest. */
   delete(ref: Ref): void {
-    const { segment, slot } = this.#find(ref)
-    this.#tree.set(segment.key(slot), this.#log.end * 2 + 1)
+    const found = this.#find(ref)
+    this.#tree.set(found.segment.key(found.slot), this.#log.end * 2 + 1)
     this.#log.append(
       {
         key: this.#tree.storedKey,
@@ -186,6 +183,7 @@ export class Store {
         value: EMPTY,
       },
       ref,
+      found,
     )
     this.#changes += 1
   }
@@ -243,7 +241,14 @@ export class Store {
     const ref = this.#log.end * 2 + (change.tombstone ? 1 : 0)
     const previous = this.#tree.set(change.key, ref)
     if (previous === NO_REF) this.#keyBytes += change.key.length + KEY_OVERHEAD_BYTES
-    this.#log.append({ ...change, key: this.#tree.storedKey }, previous)
+    const found = previous === NO_REF ? null : this.#find(previous)
+    const { main, sub, tombstone, createRevision, version, lease, value } = change
+    const key = this.#tree.storedKey
+    this.#log.append(
+      { key, main, sub, tombstone, createRevision, version, lease, value },
+      previous,
+      found,
+    )
   }
 
   #sweepUpTo(limit: number): void {

@@ -34,8 +34,8 @@ export function executeTxn(store: Store, request: TxnRequest): TxnResult | KvFai
   const path = findPath(store, request)
   const code = checkPath(store, path)
   if (code !== null) return { type: 'failure', code }
-  const result = runPath(store, path)
-  return { ...result, revision: store.readRevision }
+  const results = path.steps.map((step) => runStep(store, step))
+  return { type: 'txn', succeeded: path.succeeded, results, revision: store.readRevision }
 }
 
 /** Whether no branch changes anything. As in etcd, a nested transaction counts as a change. */

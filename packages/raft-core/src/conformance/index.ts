@@ -5,3 +5,4 @@ export {
   type TransportNetwork,
 } from './transport.ts'
 export { storageConformance, type StorageConformance } from './storage.ts'
+export { stateMachineConformance, type StateMachineConformance } from './state-machine.ts'

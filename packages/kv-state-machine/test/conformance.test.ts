@@ -1,0 +1,49 @@
+import { stateMachineConformance } from '@coracle/raft-core/conformance'
+import { describe, test } from 'vitest'
+import { encodeCommand, kvStateMachine, type KvCommand, type KvStateMachine } from '../src/index.ts'
+import { compare, del, op, put, range, txn } from './requests.ts'
+
+const commands: KvCommand[] = [
+  { type: 'put', request: put('a', '1', { prevKv: true }) },
+  { type: 'put', request: put('b', '2') },
+  { type: 'put', request: put('a', '3', { prevKv: true }) },
+  { type: 'put', request: put('c', '4', { lease: 9n }) },
+  { type: 'publish-member', request: { id: 'x', name: 'first', clientUrls: ['http://x:1'] } },
+  { type: 'delete-range', request: del('b', '', { prevKv: true }) },
+  { type: 'compact', request: { revision: 3 } },
+  { type: 'put', request: put('b', '', { ignoreValue: true }) },
+  { type: 'put', request: put('b', '5') },
+  {
+    type: 'txn',
+    request: txn({
+      compare: [compare('a', 'equal', { type: 'version', value: 2 })],
+      success: [op.put('d', '6'), op.del('a'), op.range('a', 'z')],
+      failure: [op.range('a', 'z')],
+    }),
+  },
+  { type: 'delete-range', request: del('a', '\0', { prevKv: true }) },
+  { type: 'put', request: put('e', '7', { prevKv: true }) },
+  { type: 'compact', request: { revision: 8 } },
+  { type: 'put', request: put('e', '', { ignoreValue: true, prevKv: true }) },
+]
+
+describe('the contract of a state machine', () => {
+  stateMachineConformance({
+    test,
+    create: () => kvStateMachine(),
+    commands: commands.map(encodeCommand),
+    observe: (machine) => {
+      const kv = machine as KvStateMachine
+      return [
+        kv.revision,
+        kv.compactRevision,
+        kv.keyCount,
+        kv.hash(),
+        kv.hashKv(0),
+        kv.members(),
+        kv.range(range('a', '\0')),
+        kv.range(range('a', '\0', { revision: 3 })),
+      ]
+    },
+  })
+})
