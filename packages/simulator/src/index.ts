@@ -1,0 +1,2 @@
+/** Raft clusters under a microscope. */
+export { runScenario, ScenarioError } from './scenario/runner.ts'
