@@ -17,7 +17,7 @@ export default defineConfig({
   test: {
     projects: ['packages/*/vitest.config.ts', 'tooling/*/vitest.config.ts', ...apps],
     maxWorkers: '100%',
-    reporters: [['default', { summary: false }], '@coracle/tooling-vitest/summary-reporter'],
+    reporters: [['default', { summary: false }], './tooling/tasks/summary-reporter.js'],
     // Output of tests that pass is noise.
     silent: 'passed-only',
     slowTestThreshold: 5_000,

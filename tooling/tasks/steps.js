@@ -18,7 +18,7 @@ export async function buildAndTest(build, tests) {
 
 /** Runs a turbo task over the workspace, with nothing to see unless it fails. */
 export async function turbo(task) {
-  const options = ['run', task, '--output-logs=errors-only', '--log-order=grouped']
+  const options = ['run', task, '--output-logs=errors-only', '--continue=dependencies-successful']
   const ended = await run(process.execPath, [bin('turbo', 'bin/turbo'), ...options], 'pipe')
   if (!ended.ok) process.stderr.write(ended.output)
   return ended

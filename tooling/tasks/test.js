@@ -2,7 +2,7 @@
  * Builds the workspace, runs its tests, and ends with the line `N passed, N failed` whatever
  * happened. Arguments go to vitest.
  */
-import { summary } from '@coracle/tooling-vitest/summary-reporter'
+import { summary } from './summary-reporter.js'
 import { buildAndTest, turbo, vitest } from './steps.js'
 
 const counts = await buildAndTest(

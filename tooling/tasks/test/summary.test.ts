@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { summary } from '@coracle/tooling-vitest/summary-reporter'
+import { summary } from '../summary-reporter.js'
 import { buildAndTest, run, vitest } from '../steps.js'
 
 const fixtures = new URL('every-way-to-fail', import.meta.url).pathname

@@ -2,7 +2,7 @@
  * Counts a run in the words `N passed, N failed`, and `, N skipped` if there are any.
  *
  * Whatever went wrong counts: a test, a hook, a file that does not load, an error that no test
- * caught, and a test that never came to its end. When `run.js` started the run, it gets the counts
+ * caught, and a test that never came to its end. When `test.js` started the run, it gets the counts
  * and prints them after everything else; else they are printed on exit.
  */
 export default class SummaryReporter {
