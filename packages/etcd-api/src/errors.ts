@@ -96,7 +96,8 @@ export function unimplemented(service: string, method: string): EtcdError {
 
 /** For bytes that are no protocol buffer of the expected type. */
 export function malformed(reason: unknown): EtcdError {
-  const detail = reason instanceof Error ? reason.message : String(reason)
+  // The codec's word for bytes that end too early is a RangeError about its own buffer.
+  const detail = reason instanceof RangeError ? 'unexpected EOF' : messageOf(reason)
   return refusal(status.INTERNAL, `grpc: error unmarshalling request: ${detail}`)
 }
 
@@ -175,6 +176,9 @@ export function timeoutError(context: FailureContext): EtcdError {
 /** A defect: told as gRPC tells of errors without a status, and never with a stack. */
 export function unexpected(error: unknown): EtcdError {
   if (error instanceof EtcdError) return error
-  const detail = error instanceof Error ? error.message : 'unknown error'
-  return refusal(status.UNKNOWN, `etcdserver: ${detail}`)
+  return refusal(status.UNKNOWN, `etcdserver: ${messageOf(error)}`)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown error'
 }

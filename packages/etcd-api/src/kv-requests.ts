@@ -100,17 +100,19 @@ function operationOf(operation: wire.RequestOp, maxOps: number): kv.Operation {
 const OPERATORS: readonly kv.CompareOperator[] = ['equal', 'greater', 'less', 'not-equal']
 
 /**
- * etcd takes operators and targets that do not exist: such an operator always holds, and such a
- * target compares as equal. What always holds is left out, and no version is less than 0.
+ * etcd takes operators and targets that do not exist. Such an operator holds for everything, but
+ * for the value of a missing key, which satisfies nothing; such a target compares as equal. What
+ * always holds is left out, and no version is less than 0.
  */
 function compareOf(compare: wire.Compare): kv.Compare[] {
-  const operator = OPERATORS[compare.result]
-  if (operator === undefined) return []
   const interval = { key: compare.key, rangeEnd: bytes(compare.range_end) }
+  const operator = OPERATORS[compare.result]
   const target = targetOf(compare)
+  const noVersion: kv.CompareTarget = { type: 'version', value: 0 }
+  if (operator === undefined)
+    return target?.type === 'value' ? [{ ...interval, operator: 'greater', target: noVersion }] : []
   if (target !== null) return [{ ...interval, operator, target }]
-  if (operator === 'equal') return []
-  return [{ ...interval, operator: 'less', target: { type: 'version', value: 0 } }]
+  return operator === 'equal' ? [] : [{ ...interval, operator: 'less', target: noVersion }]
 }
 
 /** The member of the union that the target calls for; if another one is set, this one is zero. */

@@ -1,6 +1,7 @@
 /** A gRPC server of the etcd v3 API. */
 import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
 import type { Environment } from '@coracle/raft-core'
+import { type Listener, listen } from './listener.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
 import { createEtcdServices } from './services.ts'
 
@@ -34,22 +35,25 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
   const { limits, environment } = resolveOptions(options)
   const services = createEtcdServices(options)
-  const server = new Server(channelOptions(options, limits.maxRequestBytes))
-  for (const { definition, handlers } of services.services) server.addService(definition, handlers)
+  const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
+  for (const { definition, handlers } of services.services) grpc.addService(definition, handlers)
+  // Connections are accepted here rather than by gRPC, which cannot cut off those that are left.
+  const connections = grpc.createConnectionInjector(ServerCredentials.createInsecure())
+  const listeners: Listener[] = []
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
-    await shutDown(server, environment, options.shutdownTimeoutMs ?? 5_000)
+    await shutDown(grpc, listeners, environment, options.shutdownTimeoutMs ?? 5_000)
     await services[Symbol.asyncDispose]()
   }
   const dispose = (): Promise<void> => (stopped ??= stop())
-  const addresses: string[] = []
   try {
-    for (const address of options.listen) addresses.push(await bind(server, address))
+    for (const address of options.listen)
+      listeners.push(await listen(address, (socket) => connections.injectConnection(socket)))
   } catch (error) {
     await dispose()
     throw error
   }
-  return { addresses, [Symbol.asyncDispose]: dispose }
+  return { addresses: listeners.map(({ address }) => address), [Symbol.asyncDispose]: dispose }
 }
 
 function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): ServerOptions {
@@ -64,22 +68,18 @@ function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): Se
   }
 }
 
-function bind(server: Server, address: string): Promise<string> {
-  const host = address.slice(0, address.lastIndexOf(':'))
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(`${host}:${port}`)
-      else reject(error)
-    })
+/** No more connections, no more calls; what runs may finish, but only until the time is up. */
+async function shutDown(
+  grpc: Server,
+  listeners: readonly Listener[],
+  environment: Environment,
+  timeoutMs: number,
+): Promise<void> {
+  const stopWaiting = environment.every(timeoutMs, () => {
+    for (const listener of listeners) listener.destroyConnections()
   })
-}
-
-function shutDown(server: Server, environment: Environment, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const stopWaiting = environment.every(timeoutMs, () => server.forceShutdown())
-    server.tryShutdown(() => {
-      stopWaiting()
-      resolve()
-    })
-  })
+  const closed = listeners.map((listener) => listener.close())
+  await new Promise<void>((resolve) => grpc.tryShutdown(() => resolve()))
+  await Promise.all(closed)
+  stopWaiting()
 }

@@ -17,6 +17,8 @@ export interface FakeNode extends RaftNode<KvResult> {
   readonly held: number
   /** From now on nothing is answered until the wait is aborted. */
   hold(): void
+  /** Everything that is held is answered, and so is what follows. */
+  release(): void
   /** From now on every proposal and read fails with this. */
   failWith(error: Error): void
   /** Resolves when `count` proposals and reads are held. */
@@ -36,12 +38,12 @@ class Fake implements FakeNode {
   readonly id: NodeId
   readonly commands: Uint8Array[] = []
   readonly stopped: Promise<Error | null> = new Promise(() => {})
-  held = 0
   readonly #stateMachine: StateMachine<KvResult>
   #status: NodeStatus
   #mode: 'answer' | 'hold' | Error = 'answer'
-  #listeners = new Set<() => void>()
-  #holders = new Set<() => void>()
+  readonly #listeners = new Set<() => void>()
+  readonly #held = new Set<() => void>()
+  readonly #holders = new Set<() => void>()
 
   constructor(stateMachine: StateMachine<KvResult>, id: NodeId, membership: Membership) {
     this.#stateMachine = stateMachine
@@ -80,15 +82,30 @@ class Fake implements FakeNode {
   async #obstacle(signal: AbortSignal | undefined): Promise<void> {
     if (this.#mode instanceof Error) throw this.#mode
     if (this.#mode === 'answer') return
-    this.held += 1
-    for (const check of this.#holders) check()
-    await new Promise((_resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
+      this.#held.add(resolve)
+      this.#heldChanged()
       signal?.addEventListener('abort', () => {
-        this.held -= 1
-        for (const check of this.#holders) check()
+        if (!this.#held.delete(resolve)) return
+        this.#heldChanged()
         reject(signal.reason)
       })
     })
+  }
+
+  get held(): number {
+    return this.#held.size
+  }
+
+  #heldChanged(): void {
+    for (const check of this.#holders) check()
+  }
+
+  release(): void {
+    this.#mode = 'answer'
+    for (const resolve of this.#held) resolve()
+    this.#held.clear()
+    this.#heldChanged()
   }
 
   hold(): void {

@@ -91,7 +91,7 @@ function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
 }
 
-function rawClient(address: string): RawClient {
+export function rawClient(address: string): RawClient {
   const client = new Client(address, credentials.createInsecure(), {
     'grpc.max_send_message_length': -1,
     'grpc.max_receive_message_length': -1,

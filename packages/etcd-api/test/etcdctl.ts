@@ -1,0 +1,71 @@
+/** What people type, against a live server; for machines that have etcd's own client. */
+import { execFile } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Harness, startHarness } from './harness.ts'
+
+export function etcdctlIsInstalled(): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, 'etcdctl'), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+export function etcdctlTests(): void {
+  let harness: Harness
+  beforeAll(async () => {
+    harness = await startHarness()
+  })
+  afterAll(() => harness[Symbol.asyncDispose]())
+
+  const etcdctl = async (...args: string[]): Promise<string> => {
+    const env = { ...process.env, ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: harness.address }
+    const { stdout } = await promisify(execFile)('etcdctl', args, { env })
+    return stdout
+  }
+
+  describe('etcdctl', () => {
+    test('puts, gets and deletes', async () => {
+      expect(await etcdctl('put', 'a/1', 'one')).toBe('OK\n')
+      expect(await etcdctl('put', 'a/2', 'two')).toBe('OK\n')
+      expect(await etcdctl('put', '--prev-kv', 'a/2', 'zwei')).toBe('OK\na/2\ntwo\n')
+      expect(await etcdctl('get', '--prefix', 'a/')).toBe('a/1\none\na/2\nzwei\n')
+      expect(await etcdctl('get', '--prefix', '--order=DESCEND', '--limit=1', 'a/')).toBe(
+        'a/2\nzwei\n',
+      )
+      expect(await etcdctl('get', '--from-key', '--keys-only', 'a/2')).toBe('a/2\n\n')
+      expect(await etcdctl('get', '--rev=3', '--print-value-only', 'a/2')).toBe('two\n')
+      expect(await etcdctl('del', '--prefix', '--prev-kv', 'a/')).toBe('2\na/1\none\na/2\nzwei\n')
+    })
+
+    test('finds the endpoint healthy, which takes a read and an alarm list', async () => {
+      const health = JSON.parse(await etcdctl('endpoint', 'health', '-w', 'json')) as object[]
+      expect(health).toMatchObject([{ health: true }])
+    })
+
+    test('shows status, members and hashes', async () => {
+      expect(await etcdctl('endpoint', 'status')).toMatch(/, 8e9e05c52164694d, 3\.6\.14, .*true/)
+      expect(await etcdctl('member', 'list')).toMatch(/^8e9e05c52164694d, .*localhost:2380/)
+      expect(await etcdctl('endpoint', 'hashkv')).toMatch(/, \d+\n$/)
+      expect(await etcdctl('alarm', 'list')).toBe('')
+    })
+
+    test('compacts, and says why it cannot', async () => {
+      await etcdctl('put', 'c', '1')
+      await etcdctl('put', 'c', '2')
+      expect(await etcdctl('compaction', '4')).toBe('compacted revision 4\n')
+      await expect(etcdctl('compaction', '4')).rejects.toMatchObject({
+        stderr: expect.stringContaining('required revision has been compacted'),
+      })
+      await expect(etcdctl('get', '--rev=3', 'c')).rejects.toMatchObject({
+        stderr: expect.stringContaining('required revision has been compacted'),
+      })
+    })
+  })
+}

@@ -1,0 +1,281 @@
+import { connect } from 'node:http2'
+import { type Environment, RaftError } from '@coracle/raft-core'
+import { describe, expect, test } from 'vitest'
+import { type Harness, startHarness, text } from './harness.ts'
+
+const put = { key: text('a'), value: text('1') }
+const range = { key: text('a') }
+
+/** Time that stands still until it is told to go on. */
+function stagedTime(): Environment & { advance(ms: number): void } {
+  const beats = new Map<object, { intervalMs: number; next: number; beat: () => void }>()
+  let now = 0
+  return {
+    now: () => now,
+    random: () => 0.5,
+    schedule: (turn) => queueMicrotask(turn),
+    every(intervalMs, beat) {
+      const id = {}
+      beats.set(id, { intervalMs, next: now + intervalMs, beat })
+      return () => beats.delete(id)
+    },
+    advance(ms) {
+      now += ms
+      for (const timer of beats.values()) {
+        if (timer.next > now) continue
+        timer.next = now + timer.intervalMs
+        timer.beat()
+      }
+    },
+  }
+}
+
+/** Everything that clients are told within a test's time rests on what is staged, not on the clock. */
+async function staged(
+  limits: object = {},
+): Promise<Harness & { time: ReturnType<typeof stagedTime> }> {
+  const time = stagedTime()
+  const harness = await startHarness({ environment: time, limits, shutdownTimeoutMs: 1 })
+  return Object.assign(harness, {
+    time,
+    async [Symbol.asyncDispose]() {
+      harness.client[Symbol.dispose]()
+      await harness.server[Symbol.asyncDispose]()
+    },
+  })
+}
+
+const refused = (code: number, details: string): object => ({ code, details })
+const timedOut = refused(14, 'etcdserver: request timed out')
+
+describe('requests that wait in vain', () => {
+  test.each(['KV/Put', 'KV/Range'])('%s times out after the request timeout', async (method) => {
+    await using harness = await staged()
+    harness.node.hold()
+    const answer = expect(harness.client.call(method, put)).rejects.toMatchObject(timedOut)
+    await harness.node.holding(1)
+    harness.time.advance(6_999)
+    expect(harness.node.held).toBe(1)
+    harness.time.advance(400)
+    await answer
+    expect(harness.node.held).toBe(0)
+  })
+
+  test('a leader that changed meanwhile is named as the likely reason', async () => {
+    await using harness = await staged()
+    harness.node.hold()
+    const answer = harness.client.call('KV/Put', put)
+    await harness.node.holding(1)
+    harness.node.changeStatus({ term: 3, leader: 'abc', role: 'follower' })
+    await harness.client.call('Maintenance/Status')
+    harness.time.advance(7_400)
+    await expect(answer).rejects.toMatchObject(
+      refused(14, 'etcdserver: request timed out, possibly due to previous leader failure'),
+    )
+  })
+
+  test('a serializable range, a status and a member list wait for nobody', async () => {
+    await using harness = await staged()
+    harness.node.hold()
+    harness.node.changeStatus({ leader: null })
+    expect(await harness.client.call('KV/Range', { ...range, serializable: true })).toHaveProperty(
+      'header',
+    )
+    expect(await harness.client.call('Maintenance/Status')).toMatchObject({
+      errors: ['etcdserver: no leader'],
+    })
+    expect(await harness.client.call('Cluster/MemberList')).toHaveProperty('members')
+    const txn = { success: [{ request_range: { ...range, serializable: true } }] }
+    expect(await harness.client.call('KV/Txn', txn)).toHaveProperty('succeeded')
+    expect(harness.node.held).toBe(0)
+  })
+
+  test('one range that is not serializable makes a transaction wait', async () => {
+    await using harness = await staged()
+    harness.node.hold()
+    const success = [{ request_range: { ...range, serializable: true } }]
+    const answer = harness.client.call('KV/Txn', { success, failure: [{ request_range: range }] })
+    await harness.node.holding(1)
+    harness.time.advance(7_400)
+    await expect(answer).rejects.toMatchObject(timedOut)
+  })
+
+  test('an alarm list and a linearizable member list take a majority', async () => {
+    await using harness = await staged()
+    harness.node.failWith(new RaftError('UNAVAILABLE', 'no majority'))
+    await expect(harness.client.call('Maintenance/Alarm')).rejects.toMatchObject(timedOut)
+    await expect(
+      harness.client.call('Cluster/MemberList', { linearizable: true }),
+    ).rejects.toMatchObject(timedOut)
+  })
+})
+
+describe('a client that hangs up', () => {
+  test.each(['KV/Put', 'KV/Range', 'KV/Compact'])('ends the wait of its %s', async (method) => {
+    await using harness = await staged()
+    harness.node.hold()
+    let cancel = (): void => {}
+    const answer = harness.client.call(method, put, {
+      onCall: (call) => {
+        cancel = () => call.cancel()
+      },
+    })
+    await harness.node.holding(1)
+    cancel()
+    await expect(answer).rejects.toMatchObject({ code: 1 })
+    await harness.node.holding(0)
+  })
+
+  test('ends the waits of all its calls when its connection breaks', async () => {
+    await using harness = await staged()
+    harness.node.hold()
+    const session = connect(`http://${harness.address}`)
+    for (let i = 0; i < 3; i++) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/etcdserverpb.KV/Put',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      })
+      stream.on('error', () => {})
+      stream.end(Buffer.from('00000000030a0161', 'hex'))
+    }
+    await harness.node.holding(3)
+    session.destroy()
+    await harness.node.holding(0)
+  })
+
+  test('gives up when its deadline passes', async () => {
+    await using harness = await staged()
+    harness.node.hold()
+    const answer = harness.client.call('KV/Put', put, { deadline: Date.now() + 50 })
+    await expect(answer).rejects.toMatchObject({ code: 4 })
+    await harness.node.holding(0)
+  })
+})
+
+describe('what a client is told when Raft fails', () => {
+  const cases: [string, RaftError | Error, number, string][] = [
+    ['KV/Put', new RaftError('OUTCOME_UNKNOWN', ''), 14, 'request timed out'],
+    ['KV/Put', new RaftError('STOPPED', ''), 14, 'server stopped'],
+    ['KV/Put', new RaftError('PROPOSAL_TOO_LARGE', ''), 3, 'request is too large'],
+    ['KV/Put', new RaftError('PROPOSAL_DROPPED', ''), 8, 'too many requests'],
+    ['KV/Put', new TypeError('a defect'), 2, 'a defect'],
+    ['KV/Range', new RaftError('UNAVAILABLE', ''), 14, 'request timed out'],
+    ['KV/Range', new RaftError('STOPPED', ''), 14, 'server stopped'],
+    ['KV/Range', new TypeError('a defect'), 2, 'a defect'],
+  ]
+  test.each(cases)('%s, %s', async (method, error, code, reason) => {
+    await using harness = await staged()
+    harness.node.failWith(error)
+    await expect(harness.client.call(method, put)).rejects.toMatchObject(
+      refused(code, `etcdserver: ${reason}`),
+    )
+  })
+
+  test('a proposal that was dropped for want of a leader timed out', async () => {
+    await using harness = await staged()
+    harness.node.changeStatus({ leader: null })
+    harness.node.failWith(new RaftError('PROPOSAL_DROPPED', 'no leader'))
+    await expect(harness.client.call('KV/Put', put)).rejects.toMatchObject(timedOut)
+  })
+})
+
+describe('bounds', () => {
+  test('more waiting requests than allowed are refused', async () => {
+    await using harness = await staged({ maxPendingRequests: 2 })
+    harness.node.hold()
+    const waiting = [1, 2].map(() => harness.client.call('KV/Put', put).catch(() => {}))
+    await harness.node.holding(2)
+    const tooMany = refused(8, 'etcdserver: too many requests')
+    await expect(harness.client.call('KV/Put', put)).rejects.toMatchObject(tooMany)
+    await expect(harness.client.call('KV/Range', range)).rejects.toMatchObject(tooMany)
+    harness.time.advance(7_400)
+    await Promise.all(waiting)
+  })
+
+  test('more waiting bytes than allowed are refused, and are free again afterwards', async () => {
+    await using harness = await staged({ maxPendingBytes: 3_000 })
+    const large = { key: text('a'), value: new Uint8Array(2_000) }
+    await harness.client.call('KV/Put', large)
+    await harness.client.call('KV/Put', large)
+    harness.node.hold()
+    const waiting = harness.client.call('KV/Put', large).catch(() => {})
+    await harness.node.holding(1)
+    await expect(harness.client.call('KV/Put', large)).rejects.toMatchObject(
+      refused(8, 'etcdserver: too many requests'),
+    )
+    harness.time.advance(7_400)
+    await waiting
+  })
+})
+
+describe('without a leader', () => {
+  test('who asks for one is refused at once, and nobody else', async () => {
+    await using harness = await staged()
+    harness.node.changeStatus({ leader: null })
+    const options = { metadata: { hasleader: 'true' } }
+    const serializable = { ...range, serializable: true }
+    await expect(harness.client.call('KV/Range', serializable, options)).rejects.toMatchObject(
+      refused(14, 'etcdserver: no leader'),
+    )
+    expect(await harness.client.call('KV/Range', serializable)).toHaveProperty('header')
+    harness.node.changeStatus({ leader: 'abc', term: 3 })
+    expect(await harness.client.call('KV/Range', serializable, options)).toMatchObject({
+      header: { raft_term: 3 },
+    })
+  })
+})
+
+describe('on a learner', () => {
+  test('only serializable ranges, status and health are served', async () => {
+    await using harness = await staged()
+    const { node, client } = harness
+    const { membership } = node.status()
+    const learners = membership.voters
+    node.changeStatus({ membership: { ...membership, voters: ['abc'], learners } })
+    const refusal = refused(9, 'etcdserver: rpc not supported for learner')
+    for (const [method, request] of [
+      ['KV/Put', put],
+      ['KV/Range', range],
+      ['KV/Txn', {}],
+      ['Cluster/MemberList', {}],
+      ['Maintenance/HashKV', {}],
+    ] as const)
+      await expect(client.call(method, request)).rejects.toMatchObject(refusal)
+    expect(await client.call('KV/Range', { ...range, serializable: true })).toHaveProperty('header')
+    expect(await client.call('Maintenance/Status')).toMatchObject({ isLearner: true })
+    expect(await client.call('Health/Check')).toEqual({ status: 1 })
+  })
+})
+
+describe('disposal', () => {
+  test('lets the calls that run finish, and takes no more', async () => {
+    const harness = await staged()
+    harness.node.hold()
+    const answer = harness.client.call('KV/Put', put)
+    await harness.node.holding(1)
+    const disposed = harness.server[Symbol.asyncDispose]()
+    harness.node.release()
+    expect(await answer).toHaveProperty('header')
+    await disposed
+    await harness.server[Symbol.asyncDispose]()
+    await expect(
+      harness.client.call('KV/Range', range, { deadline: Date.now() + 5_000 }),
+    ).rejects.toMatchObject({ code: 14 })
+    harness.client[Symbol.dispose]()
+  })
+
+  test('cuts off the calls that run for too long', async () => {
+    const harness = await staged()
+    harness.node.hold()
+    const answer = expect(harness.client.call('KV/Put', put)).rejects.toMatchObject({ code: 14 })
+    await harness.node.holding(1)
+    const disposed = harness.server[Symbol.asyncDispose]()
+    harness.time.advance(1)
+    await disposed
+    await answer
+    await harness.node.holding(0)
+    harness.client[Symbol.dispose]()
+  })
+})
