@@ -41,6 +41,17 @@ export interface ProposeOutcome {
     | null
 }
 
+let readState: (raft: Raft) => RaftState
+
+/**
+ * The state behind a protocol, for tests and checks of invariants: to be read, never written.
+ *
+ * @internal
+ */
+export function stateOf(raft: Raft): RaftState {
+  return readState(raft)
+}
+
 /**
  * The protocol of one node: inputs in, effects out. No clock, no chance, no promise, no I/O.
  *
@@ -50,6 +61,10 @@ export interface ProposeOutcome {
  */
 export class Raft {
   readonly #raft: RaftState
+
+  static {
+    readState = (raft) => raft.#raft
+  }
 
   constructor(init: RaftInit) {
     this.#raft = createState(init)
