@@ -1,17 +1,29 @@
-import { startCounters } from './counter.ts'
+import { bootstrapMembership, startNode } from '@coracle/raft-core'
+import { memoryStorage } from '@coracle/storage-memory'
+import { memoryNetwork } from '@coracle/transport-memory'
+import { counter } from './counter.ts'
 
-const nodes = await startCounters()
+const network = memoryNetwork()
+const membership = bootstrapMembership(['a', 'b', 'c'].map((id) => ({ id, address: '' })))
 
-// Any node takes commands: a follower passes them on to the leader.
-for (const { node } of nodes) {
+const members = await Promise.all(
+  membership.voters.map(async (id) => {
+    const parts = { storage: memoryStorage(), transport: network.transport(id) }
+    const stateMachine = counter()
+    return { stateMachine, node: await startNode({ id, membership, stateMachine, ...parts }) }
+  }),
+)
+
+// Every node takes commands: a follower passes them on to the leader.
+for (const { node } of members) {
   const { index, result } = await node.propose(Uint8Array.of(1))
-  console.log(`${node.id}: the counter is ${result}, as of index ${index}`)
+  console.log(`${node.id}: the counter is ${result}, as of entry ${index}`)
 }
 
-// A read waits until this node holds everything that was acknowledged anywhere before it.
-for (const { node, count } of nodes) {
+// After `read`, a node holds everything that was acknowledged anywhere before.
+for (const { node, stateMachine } of members) {
   await node.read()
-  console.log(`${node.id} (${node.status().role}) holds ${count()}`)
+  console.log(`${node.id}, a ${node.status().role}, holds ${stateMachine.count}`)
 }
 
-await Promise.all(nodes.map(({ node }) => node[Symbol.asyncDispose]()))
+for (const { node } of members) await node[Symbol.asyncDispose]()
