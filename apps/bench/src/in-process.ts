@@ -66,9 +66,9 @@ function tally(): StateMachine<number> {
 /** Proposals answered per second, with this many waiting at any time. The first second warms up. */
 async function rate(leader: RaftNode, inFlight: number): Promise<number> {
   let answered = 0
-  let isOver = false
+  const over = new AbortController()
   const client = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await leader.propose(COMMAND)
       answered += 1
     }
@@ -79,7 +79,7 @@ async function rate(leader: RaftNode, inFlight: number): Promise<number> {
   const start = performance.now()
   await seconds(SECONDS)
   const perSecond = ((answered - before) * 1_000) / (performance.now() - start)
-  isOver = true
+  over.abort()
   await Promise.all(clients)
   return perSecond
 }

@@ -11,9 +11,9 @@ export function benchProtocol(progress: (what: string) => void): readonly Row[] 
     progress(`protocol, batches of ${batch}`)
     run(batch, Math.ceil(ROUNDS / 10 / batch) + 100)
     const rounds = Math.ceil(ROUNDS / Math.sqrt(batch))
-    const start = performance.now()
+    const began = performance.now()
     const steps = run(batch, rounds)
-    const elapsed = (performance.now() - start) / 1_000
+    const elapsed = (performance.now() - began) / 1_000
     return {
       what: `protocol alone, batches of ${batch}: entries committed on three nodes`,
       perSecond: (rounds * batch) / elapsed,
