@@ -7,7 +7,7 @@ export const CHUNK = 1
 export const END = 2
 
 /** Longer chunks are cut, so that a receiver that is slow holds little. */
-export const MAX_CHUNK_BYTES = 256 << 10
+export const MAX_CHUNK_BYTES: number = 256 << 10
 
 const MAX_REASON_LENGTH = 1_000
 

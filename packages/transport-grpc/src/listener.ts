@@ -1,0 +1,101 @@
+/** Taking calls: only from members of this cluster that look for this node. */
+import type { NodeId } from '@coracle/raft-core'
+import {
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  status,
+} from '@grpc/grpc-js'
+import { formatAddress } from './address.ts'
+import { sharedOptions } from './dial.ts'
+import { readHello, welcomeMetadata } from './handshake.ts'
+import type { Resolved, TlsMaterial } from './options.ts'
+import { type Bytes, SERVICE } from './service.ts'
+
+export type MessagesCall = ServerDuplexStream<Bytes, Bytes>
+export type SnapshotCall = ServerReadableStream<Bytes, Bytes>
+
+/** What becomes of the calls of peers. */
+export interface Calls {
+  onMessages(peer: NodeId, call: MessagesCall): void
+  onSnapshot(peer: NodeId, call: SnapshotCall, answer: sendUnaryData<Bytes>): void
+}
+
+export class Listener {
+  readonly #options: Resolved
+  readonly #calls: Calls
+  readonly #server: Server
+  #port = 0
+
+  constructor(options: Resolved, calls: Calls) {
+    this.#options = options
+    this.#calls = calls
+    this.#server = new Server(sharedOptions(options))
+    const messages: handleBidiStreamingCall<Bytes, Bytes> = (call) => this.#takeMessages(call)
+    const snapshot: handleClientStreamingCall<Bytes, Bytes> = (call, answer) =>
+      this.#takeSnapshot(call, answer)
+    this.#server.addService(SERVICE, { Messages: messages, Snapshot: snapshot })
+  }
+
+  /** Resolves when peers can connect; rejects if they never will. */
+  listen(): Promise<void> {
+    const { listen, tls } = this.#options
+    const where = formatAddress(listen.host, listen.port)
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(where, credentialsOf(tls), (cause, port) => {
+        this.#port = port
+        if (cause === null) resolve()
+        else reject(new Error(`cannot listen on ${where}: ${cause.message}`, { cause }))
+      })
+    })
+  }
+
+  /** Where it listens, with the port that the system chose. */
+  address(): string {
+    return formatAddress(this.#options.listen.host, this.#port)
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    this.#server.forceShutdown()
+    await closed
+  }
+
+  /** Somebody broke the rules. */
+  report(remote: string, why: string): void {
+    this.#options.trace({ type: 'connection-refused', remote, why })
+  }
+
+  #takeMessages(call: MessagesCall): void {
+    const peer = this.#greet(call)
+    if (peer instanceof Error)
+      call.emit('error', { code: status.FAILED_PRECONDITION, details: peer.message })
+    else this.#calls.onMessages(peer, call)
+  }
+
+  #takeSnapshot(call: SnapshotCall, answer: sendUnaryData<Bytes>): void {
+    call.on('error', () => {})
+    const peer = this.#greet(call)
+    if (peer instanceof Error) answer({ code: status.FAILED_PRECONDITION, details: peer.message })
+    else this.#calls.onSnapshot(peer, call, answer)
+  }
+
+  #greet(call: MessagesCall | SnapshotCall): NodeId | Error {
+    const { cluster, id } = this.#options
+    const peer = readHello(call.metadata, cluster, id)
+    if (peer instanceof Error) this.report(call.getPeer(), peer.message)
+    else call.sendMetadata(welcomeMetadata(cluster, id))
+    return peer
+  }
+}
+
+function credentialsOf(tls: TlsMaterial | null): ServerCredentials {
+  if (tls === null) return ServerCredentials.createInsecure()
+  const ca = tls.ca === undefined ? null : Buffer.from(tls.ca)
+  const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }
+  return ServerCredentials.createSsl(ca, [pair], tls.requestCert ?? true)
+}

@@ -1,0 +1,86 @@
+import type { NodeId } from '@coracle/raft-core'
+
+/** PEM texts. Peers must show a certificate that `ca` signed, unless told otherwise. */
+export interface TlsMaterial {
+  readonly key: Uint8Array | string
+  readonly cert: Uint8Array | string
+  /** Whom to trust. Default: the authorities that Node knows. */
+  readonly ca?: Uint8Array | string
+  /** Ask peers that connect for a certificate. Default true. */
+  readonly requestCert?: boolean
+  /** The name a peer's certificate must be for, where that is not the host of its address. */
+  readonly servername?: string
+}
+
+/** What is worth a line in a log. A failure that lasts is told once, not at every attempt. */
+export type GrpcEvent =
+  | { readonly type: 'peer-connected'; readonly peer: NodeId; readonly address: string }
+  | {
+      readonly type: 'peer-unreachable'
+      readonly peer: NodeId
+      readonly address: string
+      readonly why: string
+    }
+  /** Somebody called who is no peer, or broke the rules. */
+  | { readonly type: 'connection-refused'; readonly remote: string; readonly why: string }
+  /** A message that can never be sent: too large, or against the rules of its type. */
+  | { readonly type: 'message-refused'; readonly peer: NodeId; readonly why: string }
+
+export interface GrpcTransportOptions {
+  readonly id: NodeId
+  /** Names the cluster: nodes of other clusters are refused. At most 255 bytes of UTF-8. */
+  readonly cluster: string
+  /** Where to listen. With port 0 the system chooses: see `address()`. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Speak TLS in both directions. Default: plain HTTP/2. */
+  readonly tls?: TlsMaterial
+  /** Called synchronously with every event; must not throw. */
+  readonly trace?: (event: GrpcEvent) => void
+  /** The largest message, in bytes; more is neither sent nor taken. Default 64 MiB. */
+  readonly maxMessageBytes?: number
+  /** Bytes that wait to be sent to one peer; what does not fit is dropped. One message always fits. Default 64 MiB. */
+  readonly maxQueuedBytes?: number
+  /** The longest a call may take until both sides know each other. Default 5000. */
+  readonly handshakeTimeoutMs?: number
+  /** Ping at least this often; a peer that does not answer for three times as long is gone. Default 1000. */
+  readonly keepaliveMs?: number
+  /** The wait before the first new attempt to connect; it doubles up to `maxReconnectMs`. Default 50. */
+  readonly minReconnectMs?: number
+  /** Default 1000. */
+  readonly maxReconnectMs?: number
+}
+
+export type Resolved = Required<Omit<GrpcTransportOptions, 'tls'>> & {
+  readonly tls: TlsMaterial | null
+}
+
+const NUMBERS = {
+  maxMessageBytes: 64 << 20,
+  maxQueuedBytes: 64 << 20,
+  handshakeTimeoutMs: 5_000,
+  keepaliveMs: 1_000,
+  minReconnectMs: 50,
+  maxReconnectMs: 1_000,
+}
+
+const MOST = 0x7f_ff_ff_ff
+
+/** Fills in the defaults. Throws a RangeError that names the option that is wrong. */
+export function resolveOptions(options: GrpcTransportOptions): Resolved {
+  const numbers = { ...NUMBERS }
+  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
+    const value = options[name] ?? NUMBERS[name]
+    if (!Number.isSafeInteger(value) || value < 1 || value > MOST)
+      throw new RangeError(`${name} must be a whole number from 1 to ${MOST}, not ${value}`)
+    numbers[name] = value
+  }
+  if (numbers.maxReconnectMs < numbers.minReconnectMs)
+    throw new RangeError('maxReconnectMs must not be less than minReconnectMs')
+  for (const name of ['id', 'cluster'] as const) {
+    const bytes = new TextEncoder().encode(options[name]).byteLength
+    if (bytes < 1 || bytes > 255)
+      throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
+  }
+  const { id, cluster, listen, tls = null, trace = (): void => {} } = options
+  return { id, cluster, listen: { ...listen }, tls, trace, ...numbers }
+}

@@ -1,0 +1,180 @@
+/** A node's transport over gRPC: one stream to each peer to send by, one from each to hear it. */
+import {
+  type InstallSnapshot,
+  type Message,
+  type NodeId,
+  type Peer,
+  RaftError,
+  type Transport,
+  type TransportHandlers,
+} from '@coracle/raft-core'
+import { CodecError, decodeMessage } from '@coracle/raft-core/codec'
+import { type sendUnaryData, status } from '@grpc/grpc-js'
+import { unseal } from './frame.ts'
+import { Link } from './link.ts'
+import { Listener, type MessagesCall, type SnapshotCall } from './listener.ts'
+import { type GrpcTransportOptions, type Resolved, resolveOptions } from './options.ts'
+import { type Bytes, KEPT } from './service.ts'
+import { receiveSnapshot } from './snapshot-receiver.ts'
+import { sendSnapshot } from './snapshot-sender.ts'
+
+export interface GrpcTransport extends Transport {
+  /** Where this node listens, as `host:port`, once `start` has resolved. */
+  address(): string
+}
+
+/** A transport that begins to listen when it is started. Throws a RangeError for options out of range. */
+export function grpcTransport(options: GrpcTransportOptions): GrpcTransport {
+  return new Transceiver(resolveOptions(options))
+}
+
+class Transceiver implements GrpcTransport {
+  readonly #options: Resolved
+  readonly #links = new Map<NodeId, Link>()
+  /** The newest stream of each peer: an older one that still has messages would mix up the order. */
+  readonly #heard = new Map<NodeId, MessagesCall>()
+  readonly #sending = new Set<NodeId>()
+  readonly #stopped = new AbortController()
+  #handlers: TransportHandlers | null = null
+  #listener: Listener | null = null
+  #disposal: Promise<void> | null = null
+
+  constructor(options: Resolved) {
+    this.#options = options
+  }
+
+  async start(handlers: TransportHandlers): Promise<void> {
+    this.#stopped.signal.throwIfAborted()
+    if (this.#listener !== null) throw new TypeError('a transport is started once')
+    const listener = new Listener(this.#options, {
+      onMessages: (peer, call) => this.#hear(peer, call),
+      onSnapshot: (peer, call, answer) => this.#takeSnapshot(peer, call, answer),
+    })
+    this.#listener = listener
+    this.#handlers = handlers
+    await listener.listen()
+    if (this.#stopped.signal.aborted) await listener.close()
+    this.#stopped.signal.throwIfAborted()
+    for (const link of this.#links.values()) link.open()
+  }
+
+  address(): string {
+    if (this.#listener === null) throw new TypeError('the transport was not started')
+    return this.#listener.address()
+  }
+
+  setPeers(peers: readonly Peer[]): void {
+    if (this.#stopped.signal.aborted) return
+    const wanted = new Map(peers.map(({ id, address }) => [id, address]))
+    wanted.delete(this.#options.id)
+    for (const [id, link] of this.#links) {
+      if (wanted.get(id) === link.address) continue
+      link.close()
+      this.#links.delete(id)
+    }
+    for (const [id, address] of wanted) if (!this.#links.has(id)) this.#link(id, address)
+  }
+
+  send(message: Message): void {
+    this.#links.get(message.to)?.send(message)
+  }
+
+  async sendSnapshot(
+    message: InstallSnapshot,
+    chunks: AsyncIterable<Uint8Array>,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const source = chunks[Symbol.asyncIterator]()
+    try {
+      signal.throwIfAborted()
+      await this.#sendSnapshot(message, source, AbortSignal.any([signal, this.#stopped.signal]))
+    } finally {
+      // Not awaited: a source that hangs must not hold up the news that the stream broke.
+      source.return?.().catch(() => {})
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#dispose()
+    return this.#disposal
+  }
+
+  async #dispose(): Promise<void> {
+    this.#stopped.abort(new RaftError('STOPPED', 'the transport was disposed'))
+    for (const link of this.#links.values()) link.close()
+    this.#links.clear()
+    await this.#listener?.close()
+  }
+
+  #link(id: NodeId, address: string): void {
+    const link = new Link(id, address, this.#options, (peer) => this.#handlers?.onUnreachable(peer))
+    this.#links.set(id, link)
+    if (this.#handlers !== null) link.open()
+  }
+
+  async #sendSnapshot(
+    message: InstallSnapshot,
+    source: AsyncIterator<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { to: peer } = message
+    const address = this.#links.get(peer)?.address
+    signal.throwIfAborted()
+    if (this.#handlers === null) throw new RaftError('UNAVAILABLE', 'the transport was not started')
+    if (address === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
+    if (this.#sending.has(peer))
+      throw new RaftError('UNAVAILABLE', `a snapshot is on its way to node ${peer} already`)
+    this.#sending.add(peer)
+    try {
+      await sendSnapshot(this.#options, { message, address, source, signal })
+    } finally {
+      this.#sending.delete(peer)
+    }
+  }
+
+  /** A peer has called and is who it says it is. */
+  #hear(from: NodeId, call: MessagesCall): void {
+    const older = this.#heard.get(from)
+    this.#heard.set(from, call)
+    older?.emit('error', { code: status.ABORTED, details: 'the peer called again' })
+    this.#links.get(from)?.hurry()
+    const ends = { from, to: this.#options.id }
+    call.on('data', (frame: Bytes) => this.#take(call, frame, ends))
+    call.on('end', () => call.end())
+    call.on('close', () => {
+      if (this.#heard.get(from) === call) this.#heard.delete(from)
+    })
+  }
+
+  #take(call: MessagesCall, frame: Bytes, ends: { from: NodeId; to: NodeId }): void {
+    if (this.#heard.get(ends.from) !== call || this.#stopped.signal.aborted) return
+    const message = decode(frame, ends)
+    if (!(message instanceof CodecError)) return this.#handlers?.onMessage(message)
+    this.#heard.delete(ends.from)
+    this.#listener?.report(call.getPeer(), message.message)
+    call.emit('error', { code: status.INVALID_ARGUMENT, details: message.message })
+  }
+
+  #takeSnapshot(from: NodeId, call: SnapshotCall, answer: sendUnaryData<Bytes>): void {
+    if (this.#handlers === null) return
+    receiveSnapshot(call, { from, to: this.#options.id }, this.#handlers).then(
+      () => answer(null, KEPT),
+      (reason: unknown) => {
+        const details = reason instanceof Error ? reason.message : String(reason)
+        if (reason instanceof CodecError) this.#listener?.report(call.getPeer(), details)
+        answer({ code: status.ABORTED, details })
+      },
+    )
+  }
+}
+
+function decode(frame: Bytes, ends: { from: NodeId; to: NodeId }): Message | CodecError {
+  try {
+    const message = decodeMessage(unseal(frame), ends)
+    if (message.type !== 'install-snapshot') return message
+    return new CodecError('a snapshot has a stream of its own')
+  } catch (error) {
+    if (error instanceof CodecError) return error
+    throw error
+  }
+}
