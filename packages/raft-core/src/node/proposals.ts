@@ -189,14 +189,13 @@ export class Proposals<Result> {
     }
   }
 
-  stop(cause: unknown): void {
-    const stopped = new RaftError('STOPPED', 'the node has stopped', { cause })
+  stop(reason: RaftError): void {
     const all = [...this.#queue, ...[...this.#forwarded.values()].flat(), ...this.#placed.values()]
     this.#queue = []
     this.#forwarded.clear()
     this.#placed.clear()
     this.#forwardedCount = 0
-    for (const proposal of all) settle(proposal, stopped)
+    for (const proposal of all) settle(proposal, reason)
   }
 }
 

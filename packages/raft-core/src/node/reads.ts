@@ -119,12 +119,11 @@ export class Reads {
     this.#fresh = this.#fresh.filter((read) => !read.settled)
   }
 
-  stop(cause: unknown): void {
-    const stopped = new RaftError('STOPPED', 'the node has stopped', { cause })
+  stop(reason: RaftError): void {
     const asked = [...this.#asked.values()].map((question) => question.reads)
     const known = this.#known.map((entry) => entry.reads)
     for (const reads of [this.#fresh, this.#again, ...asked, ...known])
-      for (const read of reads) settle(read, stopped)
+      for (const read of reads) settle(read, reason)
     this.#fresh = []
     this.#again = []
     this.#asked.clear()

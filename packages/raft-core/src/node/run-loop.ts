@@ -7,13 +7,16 @@ import type { InstallSnapshot, Message } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
-import type { LogIndex, NodeId, Position, SnapshotMeta } from '../types.ts'
+import type { LogIndex, NodeId, SnapshotMeta } from '../types.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, Waiting } from './node.ts'
 import { Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
 import { Snapshots } from './snapshots.ts'
+import { Turns } from './turns.ts'
+import { Watchers } from './watchers.ts'
+import { Writes } from './writes.ts'
 
 export interface LoopParts<Result> {
   readonly raft: Raft
@@ -24,18 +27,6 @@ export interface LoopParts<Result> {
   readonly options: NodeOptions
   readonly trace: Trace | null
   readonly snapshotIndex: LogIndex
-}
-
-interface Job {
-  readonly run: () => void
-  /** Called instead if the node stops first. */
-  readonly cancel?: () => void
-}
-
-interface Condition {
-  readonly holds: () => boolean
-  readonly resolve: () => void
-  readonly reject: (reason: unknown) => void
 }
 
 /** Messages that may wait for a turn; more are dropped, as a network would. */
@@ -59,22 +50,17 @@ export class RunLoop<Result> {
   readonly #snapshots: Snapshots
   readonly #abort = new AbortController()
 
+  readonly #turns: Turns
+  readonly #writes: Writes
+  readonly #watchers = new Watchers()
+
   #inbox: Message[] = []
-  #jobs: Job[] = []
-  #conditions: Condition[] = []
   #tickIsDue = false
   #ticks = 0
-  #turnIsScheduled = false
   #stopTicking: () => void = () => {}
-
-  /** Writes that wait for the one under way. */
-  readonly #writes: (() => Promise<void>)[] = []
-  #isWriting = false
-  #toCompact: Position | null = null
 
   /** Work under way that the storage or the transport must outlive. */
   readonly #underWay = new Set<Promise<unknown>>()
-  readonly #onChange = new Set<() => void>()
   /** What was last announced. */
   #known: Pick<NodeStatus, 'role' | 'term' | 'leader' | 'membership'>
 
@@ -90,6 +76,8 @@ export class RunLoop<Result> {
     this.#environment = parts.environment
     this.#options = parts.options
     this.#trace = parts.trace
+    this.#turns = new Turns(parts.environment, () => this.#turnSafely())
+    this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
     this.#proposals = new Proposals(parts.options.maxPendingProposals)
     this.#reads = new Reads(parts.options.maxPendingReads)
     this.#applier = new Applier({
@@ -106,7 +94,7 @@ export class RunLoop<Result> {
       stateMachine: parts.stateMachine,
       options: parts.options,
       trace: parts.trace,
-      loop: { enter: (job) => this.enter(job), signal: this.#abort.signal },
+      loop: { enter: (job) => this.#turns.enter(job), signal: this.#abort.signal },
       index: parts.snapshotIndex,
     })
     const { role, term, leader, membership } = parts.raft
@@ -120,22 +108,23 @@ export class RunLoop<Result> {
     await this.#transport.start({
       onMessage: (message) => this.#receive(message),
       onSnapshot: (message, chunks) => this.#receiveSnapshot(message, chunks),
-      onUnreachable: (peer) => this.#enqueue(() => this.#raft.peerUnreachable(peer)),
+      onUnreachable: (peer) => this.#turns.enqueue(() => this.#raft.peerUnreachable(peer)),
     })
     this.#transport.setPeers(this.#raft.membership.peers)
     this.#stopTicking = this.#environment.every(this.#options.tickMs, () => {
       // Ticks missed while the process stood still are not made up for: what arrived meanwhile is
       // taken in first, and may show that the leader is alive after all.
       this.#tickIsDue = true
-      this.#scheduleTurn()
+      this.#turns.request()
     })
-    this.#scheduleTurn()
+    this.#turns.request()
   }
 
   // Calls from outside, between turns.
 
   propose(command: Uint8Array, { signal }: Waiting): Promise<Applied<Result>> {
     if (this.#stopped) return Promise.reject(this.#stoppedError())
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
     if (command.length > this.#options.maxCommandBytes)
       return Promise.reject(
         new RaftError(
@@ -143,32 +132,41 @@ export class RunLoop<Result> {
           `a command of ${command.length} bytes exceeds ${this.#options.maxCommandBytes}`,
         ),
       )
-    this.#scheduleTurn()
+    this.#turns.request()
     return this.#proposals.propose(command, this.#deadline(), signal)
   }
 
   read({ signal }: Waiting): Promise<LogIndex> {
     if (this.#stopped) return Promise.reject(this.#stoppedError())
-    this.#scheduleTurn()
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    this.#turns.request()
     return this.#reads.read(this.#deadline(), signal)
   }
 
   async transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
-    const heir = await this.enter(() => {
+    const heir = await this.#turns.enter(() => {
       const { role, leader } = this.#raft
       if (role !== 'leader')
         throw new RaftError('NOT_LEADER', 'only a leader hands over', { leader })
       return this.#raft.transferLeadership(to)
     })
     if (heir === null) throw new RaftError('UNAVAILABLE', 'no other voter can take over')
-    await this.#until(() => this.#raft.role !== 'leader' || !this.#raft.transferring, signal)
-    if (this.#raft.role === 'leader')
+    const role = await this.#turns.eventually(
+      () => (this.#raft.role === 'leader' && this.#raft.transferring ? null : this.#raft.role),
+      signal,
+    )
+    if (role === 'leader')
       throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`)
   }
 
   async snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
-    await this.#until(() => this.#applier.isIdle && this.#snapshots.canTake, signal)
-    return this.#takeSnapshot()
+    const { taking } = await this.#turns.eventually(() => {
+      if (!this.#applier.isIdle || !this.#snapshots.canTake) return null
+      // Wrapped, for a promise to be taken is not to be awaited here.
+      return { taking: this.#takeSnapshot() }
+    }, signal)
+    this.#spawn(taking)
+    return taking
   }
 
   status(): NodeStatus {
@@ -188,47 +186,8 @@ export class RunLoop<Result> {
     }
   }
 
-  async *watch({ signal }: Waiting): AsyncGenerator<NodeStatus> {
-    let changed = true
-    let wake: () => void = () => {}
-    const notify = (): void => {
-      changed = true
-      wake()
-    }
-    this.#onChange.add(notify)
-    signal?.addEventListener('abort', notify)
-    try {
-      while (!this.#stopped) {
-        signal?.throwIfAborted()
-        if (changed) {
-          changed = false
-          yield this.status()
-        } else
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
-      }
-    } finally {
-      this.#onChange.delete(notify)
-      signal?.removeEventListener('abort', notify)
-    }
-  }
-
-  /** Runs `job` in the next turn and answers with what it returns. */
-  enter<Value>(job: () => Value): Promise<Value> {
-    if (this.#stopped) return Promise.reject(this.#stoppedError())
-    return new Promise((resolve, reject) => {
-      const run = (): void => {
-        try {
-          resolve(job())
-        } catch (error) {
-          reject(error)
-          if (!(error instanceof RaftError)) throw error
-        }
-      }
-      this.#jobs.push({ run, cancel: () => reject(this.#stoppedError()) })
-      this.#scheduleTurn()
-    })
+  watch(waiting: Waiting): AsyncIterable<NodeStatus> {
+    return this.#watchers.watch(() => this.status(), waiting)
   }
 
   /** Ends everything; resolves when nothing uses the storage or the transport any more. */
@@ -242,32 +201,20 @@ export class RunLoop<Result> {
   #receive(message: Message): void {
     if (this.#stopped || this.#inbox.length >= MAX_INBOX) return
     this.#inbox.push(message)
-    this.#scheduleTurn()
+    this.#turns.request()
   }
 
-  /** These run in the next turn, before anything new is done. */
-  #enqueue(...jobs: readonly (() => void)[]): void {
-    for (const run of jobs) this.#jobs.push({ run })
-    this.#scheduleTurn()
-  }
-
-  #scheduleTurn(): void {
-    if (this.#turnIsScheduled || this.#stopped) return
-    this.#turnIsScheduled = true
-    this.#environment.schedule(() => {
-      this.#turnIsScheduled = false
-      if (this.#stopped) return
-      try {
-        this.#turn()
-      } catch (error) {
-        this.#fail(error)
-      }
-    })
+  #turnSafely(): void {
+    try {
+      this.#turn()
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   #turn(): void {
     this.#stepMessages()
-    this.#runJobs()
+    this.#turns.runJobs()
     this.#tick()
     this.#noticeLeader()
     this.#handOnProposals()
@@ -275,7 +222,7 @@ export class RunLoop<Result> {
     this.#carryOut(this.#raft.effects())
     this.#applyCommitted()
     this.#announceChanges()
-    this.#checkConditions()
+    this.#turns.runAttempts()
   }
 
   #stepMessages(): void {
@@ -289,13 +236,6 @@ export class RunLoop<Result> {
       // A snapshot is announced by the stream that carries it, never by a message alone.
       else if (message.type !== 'install-snapshot') this.#raft.step(message)
     }
-  }
-
-  #runJobs(): void {
-    if (this.#jobs.length === 0) return
-    const jobs = this.#jobs
-    this.#jobs = []
-    for (const job of jobs) job.run()
   }
 
   #tick(): void {
@@ -327,32 +267,13 @@ export class RunLoop<Result> {
     for (const message of effects.messages) this.#transport.send(message)
     const { append } = effects
     if (append !== null)
-      this.#write(
-        () => this.#storage.append(append),
-        () => this.#raft.appendDone(),
-      )
+      this.#writes.add(async () => {
+        await this.#storage.append(append)
+        this.#turns.enqueue(() => this.#raft.appendDone())
+      })
     for (const fetch of effects.fetches) this.#spawn(this.#fetch(fetch))
     for (const to of effects.snapshots) this.#spawn(this.#snapshots.send(to))
     for (const outcome of effects.reads) this.#reads.answered(outcome, this.#raft.appliedIndex)
-  }
-
-  /** One write at a time, in the order they were asked for. A failed one is the end of the node. */
-  #write(write: () => Promise<void>, done: () => void): void {
-    this.#writes.push(async () => {
-      await write()
-      this.#isWriting = false
-      this.#enqueue(done)
-      this.#startNextWrite()
-    })
-    this.#startNextWrite()
-  }
-
-  #startNextWrite(): void {
-    if (this.#isWriting || this.#stopped) return
-    const next = this.#writes.shift()
-    if (next === undefined) return
-    this.#isWriting = true
-    this.#spawn(next())
   }
 
   async #fetch({ id, from, end, maxBytes }: FetchWork): Promise<void> {
@@ -361,7 +282,7 @@ export class RunLoop<Result> {
       if (error instanceof RaftError && error.code === 'COMPACTED') return null
       throw error
     })
-    this.#enqueue(() => this.#raft.entriesFetched(id, entries))
+    this.#turns.enqueue(() => this.#raft.entriesFetched(id, entries))
   }
 
   /** Applies a helping of what is committed, and comes back for more: heartbeats go in between. */
@@ -369,7 +290,8 @@ export class RunLoop<Result> {
     if (this.#applier.isBehind) {
       const working = this.#applier.applyNext()
       if (working === null) this.#afterApply()
-      else this.#spawn(working.then((settle) => this.#enqueue(settle, () => this.#afterApply())))
+      else
+        this.#spawn(working.then((settle) => this.#turns.enqueue(settle, () => this.#afterApply())))
     }
     const { bytesApplied, isIdle } = this.#applier
     if (isIdle && this.#snapshots.isDue(bytesApplied)) this.#spawn(this.#takeSnapshot())
@@ -379,38 +301,26 @@ export class RunLoop<Result> {
     const { appliedIndex, id, term } = this.#raft
     this.#trace?.({ type: 'entries-applied', node: id, term, index: appliedIndex })
     this.#reads.applied(appliedIndex)
-    if (this.#applier.isBehind) this.#scheduleTurn()
+    if (this.#applier.isBehind) this.#turns.request()
   }
 
   async #takeSnapshot(): Promise<SnapshotMeta> {
     const meta = await this.#snapshots.take(this.#applier.bytesApplied)
-    await this.enter(() => this.#compact(meta.position.index - this.#options.keepEntries))
+    await this.#turns.enter(() => this.#compact(meta.position.index - this.#options.keepEntries))
     return meta
   }
 
   /** The storage forgets what the snapshot covers, less a tail for followers a little behind. */
   #compact(index: LogIndex): void {
     const position = this.#raft.compact(index)
-    if (position === null) return
-    // If one is waiting already, it takes this one along.
-    const isWaiting = this.#toCompact !== null
-    this.#toCompact = position
-    if (isWaiting) return
-    this.#write(
-      () => {
-        const upTo = this.#toCompact ?? position
-        this.#toCompact = null
-        return this.#storage.compact(upTo)
-      },
-      () => {},
-    )
+    if (position !== null) this.#writes.compact(position)
   }
 
   async #receiveSnapshot(
     message: InstallSnapshot,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void> {
-    const wanted = await this.enter(() => {
+    const wanted = await this.#turns.enter(() => {
       this.#raft.step(message)
       return this.#raft.wantsSnapshot(message)
     })
@@ -419,7 +329,7 @@ export class RunLoop<Result> {
     this.#spawn(receiving)
     const failed = await receiving
     if (failed !== null) throw failed.failure
-    await this.enter(() => {
+    await this.#turns.enter(() => {
       if (this.#raft.installSnapshot(message))
         this.#applier.restoreUpTo(message.meta.position.index)
     })
@@ -446,40 +356,7 @@ export class RunLoop<Result> {
     if (isKnown) return
     this.#known = { role, term, leader, membership }
     if (known.membership !== membership) this.#transport.setPeers(membership.peers)
-    for (const notify of this.#onChange) notify()
-  }
-
-  #checkConditions(): void {
-    if (this.#conditions.length === 0) return
-    const waiting = this.#conditions
-    this.#conditions = []
-    for (const condition of waiting)
-      if (condition.holds()) condition.resolve()
-      else this.#conditions.push(condition)
-  }
-
-  /** Resolves after the first turn that leaves `holds` true. */
-  #until(holds: () => boolean, signal?: AbortSignal): Promise<void> {
-    if (this.#stopped) return Promise.reject(this.#stoppedError())
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.#conditions = this.#conditions.filter((waiting) => waiting !== condition)
-        reject(signal?.reason)
-      }
-      const finish = (settle: () => void): void => {
-        signal?.removeEventListener('abort', abort)
-        settle()
-      }
-      const condition: Condition = {
-        holds,
-        resolve: () => finish(resolve),
-        reject: (reason) => finish(() => reject(reason)),
-      }
-      if (signal?.aborted === true) return reject(signal.reason)
-      signal?.addEventListener('abort', abort)
-      this.#conditions.push(condition)
-      this.#scheduleTurn()
-    })
+    this.#watchers.changed()
   }
 
   #deadline(): number {
@@ -508,14 +385,12 @@ export class RunLoop<Result> {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTicking()
-    this.#abort.abort(this.#stoppedError())
-    this.#proposals.stop(cause ?? undefined)
-    this.#reads.stop(cause ?? undefined)
-    for (const job of this.#jobs) job.cancel?.()
-    for (const condition of this.#conditions) condition.reject(this.#stoppedError())
-    this.#jobs = []
-    this.#conditions = []
-    for (const notify of this.#onChange) notify()
+    const reason = this.#stoppedError()
+    this.#abort.abort(reason)
+    this.#turns.stop(reason)
+    this.#proposals.stop(reason)
+    this.#reads.stop(reason)
+    this.#watchers.stop()
     this.#resolveStopped(cause)
   }
 

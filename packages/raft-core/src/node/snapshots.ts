@@ -121,7 +121,7 @@ export class Snapshots {
     try {
       while (this.#writing !== null) await this.#writing
       if (!(await this.#loop.enter(() => this.#raft.wantsSnapshot(message)))) return null
-      const stream = watchFailure(chunks)
+      const stream = watchFailure(chunks, this.#loop.signal)
       try {
         await this.#write(message.meta, stream.chunks)
       } catch (error) {
@@ -146,19 +146,45 @@ export class Snapshots {
   }
 }
 
-/** Tells a failure of the source from one of whoever consumes it. */
-function watchFailure(source: AsyncIterable<Uint8Array>): {
-  readonly chunks: AsyncIterable<Uint8Array>
-  readonly hasFailed: () => boolean
-} {
+/**
+ * Tells a failure of the source from one of whoever consumes it. A source that hangs fails when the
+ * node stops.
+ */
+function watchFailure(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): { readonly chunks: AsyncIterable<Uint8Array>; readonly hasFailed: () => boolean } {
   let failed = false
   async function* watched(): AsyncGenerator<Uint8Array> {
+    const iterator = source[Symbol.asyncIterator]()
+    const stopped = rejectionOf(signal)
     try {
-      yield* source
+      for (;;) {
+        const { value, done } = await Promise.race([iterator.next(), stopped.rejection])
+        if (done === true) return
+        yield value
+      }
     } catch (error) {
       failed = true
       throw error
+    } finally {
+      stopped.forget()
+      // Not awaited: a source that hangs would hang here too.
+      iterator.return?.().catch(() => {})
     }
   }
   return { chunks: watched(), hasFailed: () => failed }
+}
+
+function rejectionOf(signal: AbortSignal): {
+  readonly rejection: Promise<never>
+  readonly forget: () => void
+} {
+  let abort: () => void = () => {}
+  const rejection = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort)
+  })
+  return { rejection, forget: () => signal.removeEventListener('abort', abort) }
 }
