@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { kvStateMachine, type KvStateMachine } from './state-machine.ts'
+export { kvStateMachine, type KvStateMachine, type KvStateMachineOptions } from './state-machine.ts'
 export { decodeCommand, encodeCommand, MAX_TXN_DEPTH } from './command-codec.ts'
 export {
   checkDeleteRange,

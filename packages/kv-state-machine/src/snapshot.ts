@@ -5,7 +5,7 @@ import { readLease, readMember, writeLease, writeMember } from './command-codec.
 import { crc32c } from './crc32c.ts'
 import { keyOf } from './key.ts'
 import { type Change, type Segment, type Sequence, sequenceOf } from './segment.ts'
-import { Store, type StoreView } from './store.ts'
+import type { Store, StoreView } from './store.ts'
 import { NO_REF } from './tree.ts'
 import type { MemberAttributes } from './types.ts'
 
@@ -64,9 +64,12 @@ export async function* writeSnapshot(
   yield end.finish()
 }
 
-/** Reads a snapshot into a store of its own. Rejects with a CodecError unless all of it is as it was written. */
-export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<Restored> {
-  const loader = new Loader()
+/** Reads a snapshot into a new store. Rejects with a CodecError unless all of it is as it was written. */
+export async function readSnapshot(
+  chunks: AsyncIterable<Uint8Array>,
+  store: Store,
+): Promise<Restored> {
+  const loader = new Loader(store)
   for await (const chunk of chunks) loader.push(chunk)
   return loader.finish()
 }
@@ -174,6 +177,11 @@ class Loader {
   #last = { main: 0, sub: 0 }
   #count = 0
   #ended = false
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
 
   push(chunk: Uint8Array): void {
     this.#queue.push(chunk)
@@ -232,7 +240,8 @@ class Loader {
     if (revision < 1 || compactRevision > revision) throw new CodecError('impossible revisions')
     const members = Array.from({ length: reader.count(12) }, () => readMember(reader))
     reader.end()
-    this.#state = { store: Store.at({ revision, compactRevision }), members }
+    this.#store.loadAt({ revision, compactRevision })
+    this.#state = { store: this.#store, members }
   }
 
   #takeChanges(reader: Reader, { store }: Restored): void {

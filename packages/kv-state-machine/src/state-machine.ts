@@ -4,7 +4,7 @@ import { decodeCommand } from './command-codec.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
 import { checkRevision, deleteRange, readRange } from './range.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
-import { Store } from './store.ts'
+import { Store, type SweepPace } from './store.ts'
 import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
 import type {
   CompactRequest,
@@ -49,18 +49,42 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   members(): readonly MemberAttributes[]
 }
 
+/**
+ * A compaction answers at once and frees memory afterwards. These set the pace; nothing else that
+ * can be seen depends on them, so nodes need not agree on them.
+ */
+export interface KvStateMachineOptions {
+  /** How many of the changes that a compaction covers it looks at before it answers. Default 10,000. */
+  readonly sweepAtOnce?: number
+  /** How many it looks at with each command that follows, from 1. Default 16. */
+  readonly sweepPerCommand?: number
+}
+
 /** A key-value store with etcd's semantics that lives in memory. */
-export function kvStateMachine(): KvStateMachine {
-  return new KvMachine()
+export function kvStateMachine(options: KvStateMachineOptions = {}): KvStateMachine {
+  const { sweepAtOnce = 10_000, sweepPerCommand = 16 } = options
+  if (!Number.isInteger(sweepAtOnce) || sweepAtOnce < 0) {
+    throw new RangeError(`sweepAtOnce is ${sweepAtOnce}, not a whole number from 0`)
+  }
+  if (!Number.isInteger(sweepPerCommand) || sweepPerCommand < 1) {
+    throw new RangeError(`sweepPerCommand is ${sweepPerCommand}, not a whole number from 1`)
+  }
+  return new KvMachine({ atOnce: sweepAtOnce, perCommand: sweepPerCommand })
 }
 
 type Members = ReadonlyMap<string, MemberAttributes>
 
 class KvMachine implements KvStateMachine {
   readonly durableIndex = 0
-  #store = new Store()
+  readonly #pace: SweepPace
+  #store: Store
   /** Replaced, never changed: a snapshot may hold it. */
   #members: Members = new Map()
+
+  constructor(pace: SweepPace) {
+    this.#pace = pace
+    this.#store = new Store(pace)
+  }
 
   get revision(): number {
     return this.#store.revision
@@ -123,7 +147,7 @@ class KvMachine implements KvStateMachine {
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { store, members } = await readSnapshot(chunks)
+    const { store, members } = await readSnapshot(chunks, new Store(this.#pace))
     this.#store = store
     this.#members = new Map(members.map((member) => [member.id, member]))
   }

@@ -7,8 +7,11 @@ import { isLive, NO_REF, rank, type Ref, type Root, scan, Tree } from './tree.ts
 import type { KeyValue } from './types.ts'
 
 /** How much of a compaction is done at once, and how much with each later command, in changes. */
-const SWEEP_AT_ONCE = 10_000
-const SWEEP_PER_COMMAND = 16
+export interface SweepPace {
+  readonly atOnce: number
+  readonly perCommand: number
+}
+
 /** What a key takes in the tree and as a string, beside its bytes: an estimate. */
 const KEY_OVERHEAD_BYTES = 40
 
@@ -56,12 +59,16 @@ export class Store {
   #changes = 0
   #keyBytes = 0
 
-  /** A store whose next changes come from {@link load}. */
-  static at(state: { readonly revision: number; readonly compactRevision: number }): Store {
-    const store = new Store()
-    store.#revision = state.revision
-    store.#compactRevision = state.compactRevision
-    return store
+  readonly #pace: SweepPace
+
+  constructor(pace: SweepPace) {
+    this.#pace = pace
+  }
+
+  /** Begins a store whose changes come from {@link load}. */
+  loadAt(state: { readonly revision: number; readonly compactRevision: number }): void {
+    this.#revision = state.revision
+    this.#compactRevision = state.compactRevision
   }
 
   /** The revision before the request under way. */
@@ -204,12 +211,12 @@ export class Store {
     const next = this.#log.endOfRevision(this.#compactRevision - 1)
     this.#compactRevision = revision
     this.#sweep = { next, end: this.#log.endOfRevision(revision), revision }
-    this.#sweepUpTo(SWEEP_AT_ONCE)
+    this.#sweepUpTo(this.#pace.atOnce)
   }
 
   /** Does a little of what compaction left to do. Called once with each command. */
   sweepSome(): void {
-    if (this.#sweep.next < this.#sweep.end) this.#sweepUpTo(SWEEP_PER_COMMAND)
+    if (this.#sweep.next < this.#sweep.end) this.#sweepUpTo(this.#pace.perCommand)
   }
 
   finishSweep(): void {

@@ -64,10 +64,12 @@ export function put(store: Store, request: PutRequest): PutResult {
   const needsPrevious = request.prevKv || ignoreValue || ignoreLease
   const ref = needsPrevious ? store.newest(key) : NO_REF
   const previous = ref === NO_REF ? null : store.read(ref)
+  // There was one before the transaction; if the transaction itself deleted it, nothing is kept.
+  const kept = previous ?? MISSING
   store.put({
     key,
-    value: ignoreValue && previous !== null ? previous.value : request.value,
-    lease: ignoreLease && previous !== null ? previous.lease : request.lease,
+    value: ignoreValue ? kept.value : request.value,
+    lease: ignoreLease ? kept.lease : request.lease,
   })
   return { type: 'put', prevKv: request.prevKv ? previous : null, revision: store.readRevision }
 }
