@@ -55,13 +55,13 @@ class Context implements ServiceContext {
     return this.#pending.run({
       call,
       bytes: command.length,
-      ask: (signal) => this.#node.propose(command, { signal }).then(({ result }) => result),
+      ask: () => this.#node.propose(command).then(({ result }) => result),
       explain: errors.proposalError,
     })
   }
 
   readBarrier(call: Cancellable): Promise<unknown> {
-    const ask = (signal: AbortSignal): Promise<number> => this.#node.read({ signal })
+    const ask = (): Promise<number> => this.#node.read()
     return this.#pending.run({ call, bytes: 0, ask, explain: errors.readError })
   }
 

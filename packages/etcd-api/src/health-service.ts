@@ -1,8 +1,7 @@
 /** grpc.health.v1.Health: whether this member serves at all, for load balancers and kubelets. */
-import { status } from '@grpc/grpc-js'
+import { type ServerWritableStream, status } from '@grpc/grpc-js'
 import { EtcdError } from './errors.ts'
 import { type Method, serverStream, unary } from './method.ts'
-import type { Cancellable } from './pending.ts'
 import type { HealthCheckRequest, HealthCheckResponse } from './wire.ts'
 
 const SERVING = 1
@@ -25,7 +24,7 @@ function check(request: HealthCheckRequest): HealthCheckResponse {
 /** Tells the state once: it does not change until the connection ends. */
 async function* watch(
   request: HealthCheckRequest,
-  call: Cancellable,
+  call: ServerWritableStream<HealthCheckRequest, HealthCheckResponse>,
 ): AsyncGenerator<HealthCheckResponse> {
   yield { status: request.service === '' ? SERVING : SERVICE_UNKNOWN }
   if (!call.cancelled) await new Promise<void>((resolve) => call.once('cancelled', resolve))

@@ -1,6 +1,11 @@
 /**
  * Requests that wait for the cluster: how many there may be, how long they may wait, and what their
  * clients are told if they waited in vain.
+ *
+ * The node is not given an AbortSignal for each of them: making one costs as much as a tenth of a
+ * whole put, and a proposal cannot be taken back anyway. Instead all that wait are looked at a few
+ * times a second. What ends early here ends in the node when the node's own time is up, and takes
+ * its place among the pending until then, so that the bounds hold for both.
  */
 import type { Environment } from '@coracle/raft-core'
 import * as errors from './errors.ts'
@@ -11,14 +16,13 @@ import type { EtcdLimits } from './options.ts'
 /** The part of a gRPC call that says that its client is gone. */
 export interface Cancellable {
   readonly cancelled: boolean
-  once(event: 'cancelled', listener: () => void): unknown
 }
 
 export interface Ask<Answer> {
   readonly call: Cancellable
   /** What this request keeps in memory while it waits. */
   readonly bytes: number
-  readonly ask: (signal: AbortSignal) => Promise<Answer>
+  readonly ask: () => Promise<Answer>
   /** What an error of `ask` means to the client. */
   readonly explain: (error: unknown, context: FailureContext) => EtcdError
 }
@@ -37,9 +41,10 @@ export function pendingRequests(
 }
 
 interface Waiting {
-  readonly controller: AbortController
+  readonly call: Cancellable
+  readonly reject: (reason: EtcdError) => void
   readonly since: number
-  readonly bytes: number
+  /** How often the leader had changed when the wait began. */
   readonly changes: number
 }
 
@@ -50,67 +55,73 @@ class Pending implements PendingRequests {
   readonly #leadership: Leadership
   readonly #limits: EtcdLimits
   readonly #environment: Environment
-  /** Oldest first. All wait equally long, so one look at the oldest finds whose time is up. */
   readonly #waiting = new Set<Waiting>()
+  /** What the node has not answered yet, whether or not somebody still waits for it. */
+  #requests = 0
   #bytes = 0
-  readonly #stop: () => void
+  readonly #stopLooking: () => void
 
   constructor(leadership: Leadership, limits: EtcdLimits, environment: Environment) {
     this.#leadership = leadership
     this.#limits = limits
     this.#environment = environment
     const intervalMs = Math.ceil(limits.requestTimeoutMs / LOOKS_PER_TIMEOUT)
-    this.#stop = environment.every(intervalMs, () => this.#expire())
+    this.#stopLooking = environment.every(intervalMs, () => this.#look())
   }
 
   run<Answer>({ call, bytes, ask, explain }: Ask<Answer>): Promise<Answer> {
-    const full =
-      this.#waiting.size >= this.#limits.maxPendingRequests ||
-      this.#bytes + bytes > this.#limits.maxPendingBytes
-    if (full) return Promise.reject(errors.tooManyRequests)
-    if (call.cancelled) return Promise.reject(errors.canceled)
-    const controller = new AbortController()
+    const { maxPendingRequests, maxPendingBytes } = this.#limits
+    if (this.#requests >= maxPendingRequests || this.#bytes + bytes > maxPendingBytes)
+      return Promise.reject(errors.tooManyRequests)
     const { changes } = this.#leadership
-    const waiting: Waiting = { controller, since: this.#environment.now(), bytes, changes }
-    this.#waiting.add(waiting)
+    const asked = ask()
+    this.#requests += 1
     this.#bytes += bytes
-    // gRPC says "cancelled" after every call, also after those that were answered.
-    call.once('cancelled', () => {
-      if (this.#waiting.has(waiting)) controller.abort(errors.canceled)
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { call, reject, since: this.#environment.now(), changes }
+      this.#waiting.add(waiting)
+      asked.then(
+        (answer) => {
+          this.#end(waiting, bytes)
+          return resolve(answer)
+        },
+        (error: unknown) => {
+          this.#end(waiting, bytes)
+          return reject(explain(error, this.#context(waiting)))
+        },
+      )
     })
-    return ask(controller.signal).then(
-      (answer) => {
-        this.#end(waiting)
-        return answer
-      },
-      (error: unknown) => {
-        this.#end(waiting)
-        throw explain(error, this.#context(waiting))
-      },
-    )
   }
 
   [Symbol.dispose](): void {
-    this.#stop()
-    for (const { controller } of this.#waiting) controller.abort(errors.stopped)
+    this.#stopLooking()
+    for (const waiting of this.#waiting) this.#giveUp(waiting, errors.stopped)
   }
 
-  #end(waiting: Waiting): void {
-    if (this.#waiting.delete(waiting)) this.#bytes -= waiting.bytes
+  #end(waiting: Waiting, bytes: number): void {
+    this.#waiting.delete(waiting)
+    this.#requests -= 1
+    this.#bytes -= bytes
+  }
+
+  #look(): void {
+    const deadline = this.#environment.now() - this.#limits.requestTimeoutMs
+    for (const waiting of this.#waiting) {
+      if (waiting.call.cancelled) this.#giveUp(waiting, errors.canceled)
+      else if (waiting.since <= deadline)
+        this.#giveUp(waiting, errors.timeoutError(this.#context(waiting)))
+    }
+  }
+
+  #giveUp(waiting: Waiting, reason: EtcdError): void {
+    this.#waiting.delete(waiting)
+    waiting.reject(reason)
   }
 
   #context(waiting: Waiting): FailureContext {
     return {
       hasLeader: this.#leadership.leader !== null,
       leaderChanged: this.#leadership.changes !== waiting.changes,
-    }
-  }
-
-  #expire(): void {
-    const deadline = this.#environment.now() - this.#limits.requestTimeoutMs
-    for (const waiting of this.#waiting) {
-      if (waiting.since > deadline) return
-      waiting.controller.abort(errors.timeoutError(this.#context(waiting)))
     }
   }
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { type Environment, RaftError } from '@coracle/raft-core'
 import { describe, expect, test } from 'vitest'
@@ -47,18 +48,22 @@ async function staged(
 
 const refused = (code: number, details: string): object => ({ code, details })
 const timedOut = refused(14, 'etcdserver: request timed out')
+const tooMany = refused(8, 'etcdserver: too many requests')
 
 describe('requests that wait in vain', () => {
   test.each(['KV/Put', 'KV/Range'])('%s times out after the request timeout', async (method) => {
     await using harness = await staged()
     harness.node.hold()
-    const answer = expect(harness.client.call(method, put)).rejects.toMatchObject(timedOut)
+    let settled = false
+    const answer = harness.client.call(method, put).finally(() => {
+      settled = true
+    })
     await harness.node.holding(1)
     harness.time.advance(6_999)
-    expect(harness.node.held).toBe(1)
+    await harness.client.call('Health/Check')
+    expect(settled).toBe(false)
     harness.time.advance(400)
-    await answer
-    expect(harness.node.held).toBe(0)
+    await expect(answer).rejects.toMatchObject(timedOut)
   })
 
   test('a leader that changed meanwhile is named as the likely reason', async () => {
@@ -111,23 +116,30 @@ describe('requests that wait in vain', () => {
 })
 
 describe('a client that hangs up', () => {
-  test.each(['KV/Put', 'KV/Range', 'KV/Compact'])('ends the wait of its %s', async (method) => {
-    await using harness = await staged()
-    harness.node.hold()
-    let cancel = (): void => {}
-    const answer = harness.client.call(method, put, {
-      onCall: (call) => {
-        cancel = () => call.cancel()
-      },
-    })
-    await harness.node.holding(1)
-    cancel()
-    await expect(answer).rejects.toMatchObject({ code: 1 })
-    await harness.node.holding(0)
-  })
+  test.each(['KV/Put', 'KV/Range', 'KV/Compact'])(
+    'keeps the place of its %s until the node has answered, and no longer',
+    async (method) => {
+      await using harness = await staged({ maxPendingRequests: 1 })
+      const { node, client, time } = harness
+      node.hold()
+      let cancel = (): void => {}
+      const gone = client.call(method, put, {
+        onCall: (call) => {
+          cancel = () => call.cancel()
+        },
+      })
+      await node.holding(1)
+      cancel()
+      await expect(gone).rejects.toMatchObject({ code: 1 })
+      time.advance(350)
+      await expect(client.call('KV/Put', put)).rejects.toMatchObject(tooMany)
+      node.release()
+      expect(await client.call('KV/Put', put)).toHaveProperty('header')
+    },
+  )
 
-  test('ends the waits of all its calls when its connection breaks', async () => {
-    await using harness = await staged()
+  test('harms nobody when its connection breaks with calls under way', async () => {
+    await using harness = await staged({ maxPendingRequests: 3 })
     harness.node.hold()
     const session = connect(`http://${harness.address}`)
     for (let i = 0; i < 3; i++) {
@@ -142,7 +154,11 @@ describe('a client that hangs up', () => {
     }
     await harness.node.holding(3)
     session.destroy()
-    await harness.node.holding(0)
+    await once(session, 'close')
+    harness.time.advance(350)
+    harness.node.release()
+    expect(await harness.client.call('KV/Put', put)).toHaveProperty('header')
+    expect(harness.node.commands.length).toBe(4)
   })
 
   test('gives up when its deadline passes', async () => {
@@ -150,7 +166,8 @@ describe('a client that hangs up', () => {
     harness.node.hold()
     const answer = harness.client.call('KV/Put', put, { deadline: Date.now() + 50 })
     await expect(answer).rejects.toMatchObject({ code: 4 })
-    await harness.node.holding(0)
+    harness.node.release()
+    expect(await harness.client.call('KV/Range', range)).toHaveProperty('count', 1)
   })
 })
 
@@ -187,7 +204,6 @@ describe('bounds', () => {
     harness.node.hold()
     const waiting = [1, 2].map(() => harness.client.call('KV/Put', put).catch(() => {}))
     await harness.node.holding(2)
-    const tooMany = refused(8, 'etcdserver: too many requests')
     await expect(harness.client.call('KV/Put', put)).rejects.toMatchObject(tooMany)
     await expect(harness.client.call('KV/Range', range)).rejects.toMatchObject(tooMany)
     harness.time.advance(7_400)
@@ -202,11 +218,10 @@ describe('bounds', () => {
     harness.node.hold()
     const waiting = harness.client.call('KV/Put', large).catch(() => {})
     await harness.node.holding(1)
-    await expect(harness.client.call('KV/Put', large)).rejects.toMatchObject(
-      refused(8, 'etcdserver: too many requests'),
-    )
-    harness.time.advance(7_400)
+    await expect(harness.client.call('KV/Put', large)).rejects.toMatchObject(tooMany)
+    harness.node.release()
     await waiting
+    expect(await harness.client.call('KV/Put', large)).toHaveProperty('header')
   })
 })
 
@@ -275,7 +290,6 @@ describe('disposal', () => {
     harness.time.advance(1)
     await disposed
     await answer
-    await harness.node.holding(0)
     harness.client[Symbol.dispose]()
   })
 })
