@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
 import type { ClassicLevel } from 'classic-level'
-import { StorageError } from './errors.ts'
+import { REPLACE, StorageError } from './errors.ts'
 import { type KeyRange, keyName } from './keys.ts'
 
 /** LevelDB with bytes for keys and values. */
@@ -25,6 +25,7 @@ export class Database {
   readonly location: string
   readonly #engine: Engine
   readonly #sync: boolean
+  #failure: StorageError | null = null
 
   constructor(location: string, engine: Engine, options: { readonly sync: boolean }) {
     this.location = location
@@ -77,12 +78,26 @@ export class Database {
 
   /** Writes everything that `fill` puts into the batch as one, and resolves when it is durable. */
   async write(fill: (batch: Batch) => void): Promise<void> {
+    if (this.#failure !== null) throw this.#failure
     const batch = this.#engine.batch()
     fill({
       put: (key, write, capacityBytes) => batch.put(key, seal(key, write, capacityBytes)),
       delete: (key) => batch.del(key),
     })
-    await this.#attempt(() => batch.write({ sync: this.#sync }))
+    try {
+      await this.#attempt(() => batch.write({ sync: this.#sync }))
+    } catch (error) {
+      this.fail(error)
+      throw error
+    }
+  }
+
+  /**
+   * Takes no write any more. After one that failed nobody knows what is on the disk, and whatever
+   * came after it in LevelDB's journal would make half a write look like damage.
+   */
+  fail(error: unknown): void {
+    if (error instanceof StorageError) this.#failure ??= error
   }
 
   async close(): Promise<void> {
@@ -91,11 +106,10 @@ export class Database {
 
   /** An error that says what is wrong with this directory's content. */
   damage(what: string, cause?: unknown): StorageError {
-    return new StorageError(
-      'CORRUPT',
-      `is damaged: ${what}; replace this member of the cluster by a new one`,
-      { location: this.location, cause },
-    )
+    return new StorageError('CORRUPT', `is damaged: ${what}; ${REPLACE}`, {
+      location: this.location,
+      cause,
+    })
   }
 
   /** Checks and decodes a value that is known to be under `key`. */

@@ -1,7 +1,8 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Database, type Engine } from './database.ts'
-import { StorageError } from './errors.ts'
+import { REPLACE, StorageError } from './errors.ts'
+import { findDamage } from './journal.ts'
 import { FORMAT_KEY, FORMAT_VERSION } from './keys.ts'
 import { Ledger } from './ledger.ts'
 
@@ -58,12 +59,22 @@ async function inspect(location: string): Promise<Inspection> {
   const foreign = names.find((name) => !ENGINE_FILE.test(name))
   if (foreign !== undefined)
     throw new StorageError('NOT_A_STORAGE', `holds something else: ${foreign}`, { location })
-  const data = names.filter((name) => DATA_FILE.test(name))
-  const sizes = await Promise.all(data.map(async (name) => (await stat(join(location, name))).size))
+  const paths = names.filter((name) => DATA_FILE.test(name)).map((name) => join(location, name))
+  const sizes = await Promise.all(paths.map(sizeOf))
   const hasData = sizes.some((size) => size > 0)
   if (hasData && !names.includes('CURRENT'))
-    throw new StorageError('CORRUPT', 'is damaged: the file CURRENT is missing', { location })
+    throw new StorageError('CORRUPT', `is damaged: the file CURRENT is missing; ${REPLACE}`, {
+      location,
+    })
+  const damage = await findDamage(paths.filter((path) => path.endsWith('.log')).sort())
+  if (damage !== null)
+    throw new StorageError('CORRUPT', `is damaged: ${damage}; ${REPLACE}`, { location })
   return { hasData }
+}
+
+/** A file may be gone by now, if another process uses the directory. LevelDB will find that out. */
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => null))?.size ?? 0
 }
 
 async function checkFormat(database: Database, before: Inspection): Promise<void> {
@@ -96,10 +107,9 @@ function openingFailed(location: string, error: unknown): StorageError {
       { location, cause },
     )
   if (code === 'LEVEL_CORRUPTION')
-    return new StorageError(
-      'CORRUPT',
-      `is damaged: ${(cause as Error).message}; replace this member of the cluster by a new one`,
-      { location, cause },
-    )
+    return new StorageError('CORRUPT', `is damaged: ${(cause as Error).message}; ${REPLACE}`, {
+      location,
+      cause,
+    })
   return new StorageError('IO_FAILED', `cannot be opened: ${String(cause)}`, { location, cause })
 }

@@ -31,3 +31,6 @@ export class StorageError extends Error {
     this.location = options.location
   }
 }
+
+/** What to do about damage. What the node promised its peers may be lost, so it must not come back. */
+export const REPLACE = 'replace this member of the cluster by a new one'

@@ -15,19 +15,19 @@ import type { LogIndex } from '@coracle/raft-core'
  * | `c` generation chunk | a piece of a snapshot |
  *
  * Every value begins with a CRC-32 of its key and of what follows. A record goes on with the number
- * of the write that it is from. See {@link Ledger} for what the numbers are good for.
+ * of the write that it is from. The ledger says what the numbers are good for.
  */
 export const FORMAT_VERSION = 1
 
-const [BOUNDS, CHUNK, ENTRY, FORMAT, HARD_STATE, MEMBERSHIPS, SNAPSHOT, TERM_RUNS] = [
-  ...new TextEncoder().encode('bcefhmst'),
-] as [number, number, number, number, number, number, number, number]
+const BOUNDS = letter('b')
+const CHUNK = letter('c')
+const ENTRY = letter('e')
 
-export const FORMAT_KEY: Uint8Array = Uint8Array.of(FORMAT)
-export const HARD_STATE_KEY: Uint8Array = Uint8Array.of(HARD_STATE)
-export const TERM_RUNS_KEY: Uint8Array = Uint8Array.of(TERM_RUNS)
-export const MEMBERSHIPS_KEY: Uint8Array = Uint8Array.of(MEMBERSHIPS)
-export const SNAPSHOT_KEY: Uint8Array = Uint8Array.of(SNAPSHOT)
+export const FORMAT_KEY: Uint8Array = Uint8Array.of(letter('f'))
+export const HARD_STATE_KEY: Uint8Array = Uint8Array.of(letter('h'))
+export const MEMBERSHIPS_KEY: Uint8Array = Uint8Array.of(letter('m'))
+export const SNAPSHOT_KEY: Uint8Array = Uint8Array.of(letter('s'))
+export const TERM_RUNS_KEY: Uint8Array = Uint8Array.of(letter('t'))
 
 /** A half-open range of keys. */
 export interface KeyRange {
@@ -67,17 +67,20 @@ export function numberIn(key: Uint8Array): number {
 
 /** A key for people to read: its letter and its numbers. */
 export function keyName(key: Uint8Array): string {
-  const letter = String.fromCharCode(key[0] ?? 0)
   const numbers = Array.from({ length: (key.byteLength - 1) / 8 }, (_, i) =>
     numberIn(key.subarray(i * 8)),
   )
-  return [letter, ...numbers].join('/')
+  return [String.fromCharCode(key[0] ?? 0), ...numbers].join('/')
 }
 
-function numbered(letter: number, ...numbers: readonly number[]): Uint8Array {
+function letter(name: string): number {
+  return name.charCodeAt(0)
+}
+
+function numbered(prefix: number, ...numbers: readonly number[]): Uint8Array {
   const key = new Uint8Array(1 + 8 * numbers.length)
   const view = new DataView(key.buffer)
-  key[0] = letter
+  key[0] = prefix
   numbers.forEach((value, i) => {
     view.setUint32(1 + 8 * i, Math.floor(value / 2 ** 32))
     view.setUint32(5 + 8 * i, value >>> 0)

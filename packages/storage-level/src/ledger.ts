@@ -2,7 +2,6 @@ import type { LogIndex, Position } from '@coracle/raft-core'
 import { ORIGIN } from '@coracle/raft-core'
 import { type Reader, readPosition, type Writer, writePosition } from '@coracle/raft-core/codec'
 import type { Batch, Database, Fill } from './database.ts'
-import { StorageError } from './errors.ts'
 import { BOUNDS_KEYS, boundsKey, numberIn } from './keys.ts'
 
 /** Where the log begins and ends. */
@@ -30,8 +29,6 @@ export class Ledger {
   /** By the key's letter, the number of the write that the record is from. */
   #records: ReadonlyMap<number, number>
   #last: Promise<void> = Promise.resolve()
-  /** Why nothing can be written any more: after a failed write nobody knows what is on the disk. */
-  #failure: StorageError | null = null
 
   private constructor(database: Database, number: number, page: Page) {
     this.#database = database
@@ -75,7 +72,7 @@ export class Ledger {
   /** Writes one batch after all those before it. The log then has these bounds, or the ones it has. */
   async write(fill: (batch: LedgerBatch) => void, bounds?: Bounds): Promise<void> {
     const write = this.#writeAfter(this.#last, fill, bounds)
-    this.#last = write.catch((error: unknown) => this.fail(error))
+    this.#last = write.catch(() => {})
     await write
   }
 
@@ -84,18 +81,12 @@ export class Ledger {
     await this.#last
   }
 
-  /** Takes no further write if `error` leaves it open what is on the disk. */
-  fail(error: unknown): void {
-    if (error instanceof StorageError) this.#failure ??= error
-  }
-
   async #writeAfter(
     previous: Promise<void>,
     fill: (batch: LedgerBatch) => void,
     bounds?: Bounds,
   ): Promise<void> {
     await previous
-    if (this.#failure !== null) throw this.#failure
     const number = this.#number + 1
     const records = new Map(this.#records)
     const page = { bounds: bounds ?? this.#bounds, records }

@@ -145,7 +145,7 @@ export class LevelStorage implements Storage {
 
   async #loadFrom(database: Database): Promise<Stored> {
     const ledger = await Ledger.open(database)
-    const sweeper = new Sweeper(database, (error) => ledger.fail(error))
+    const sweeper = new Sweeper(database)
     const outline = await loadOutline(database, ledger)
     const hardState = await ledger.readRecord(HARD_STATE_KEY, readHardState)
     const snapshots = await SnapshotStore.open(database, ledger, sweeper)

@@ -14,14 +14,12 @@ const STEP_KEYS = 500
  */
 export class Sweeper {
   readonly #database: Database
-  readonly #onFailure: (error: unknown) => void
   readonly #ranges: KeyRange[] = []
   #work: Promise<void> | null = null
   #stopping = false
 
-  constructor(database: Database, onFailure: (error: unknown) => void) {
+  constructor(database: Database) {
     this.#database = database
-    this.#onFailure = onFailure
   }
 
   add(range: KeyRange): void {
@@ -45,7 +43,8 @@ export class Sweeper {
       for (let range = this.#ranges.shift(); range !== undefined; range = this.#ranges.shift())
         await this.#remove(range)
     } catch (error) {
-      this.#onFailure(error)
+      // Nobody waits for this, so the next write is to tell.
+      this.#database.fail(error)
     } finally {
       this.#work = null
     }
