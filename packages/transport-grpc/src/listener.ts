@@ -25,6 +25,9 @@ export interface Calls {
   onSnapshot(peer: NodeId, call: SnapshotCall, answer: sendUnaryData<Bytes>): void
 }
 
+/** How long a caller may take to hang up after its stream was ended. */
+const GRACE_MS = 250
+
 export class Listener {
   readonly #options: Resolved
   readonly #calls: Calls
@@ -59,10 +62,16 @@ export class Listener {
     return formatAddress(this.#options.listen.host, this.#port)
   }
 
+  /** Lets callers go in peace, but not for long. Nobody new gets in meanwhile. */
   async close(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
     const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    const forced = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, GRACE_MS)
+    })
+    await Promise.race([closed, forced])
+    clearTimeout(timer)
     this.#server.forceShutdown()
-    await closed
   }
 
   /** Somebody broke the rules. */

@@ -28,12 +28,15 @@ export function grpcTransport(options: GrpcTransportOptions): GrpcTransport {
   return new Transceiver(resolveOptions(options))
 }
 
+const STOPPING = { code: status.UNAVAILABLE, details: 'the node stops' }
+
 class Transceiver implements GrpcTransport {
   readonly #options: Resolved
   readonly #links = new Map<NodeId, Link>()
   /** The newest stream of each peer: an older one that still has messages would mix up the order. */
   readonly #heard = new Map<NodeId, MessagesCall>()
   readonly #sending = new Set<NodeId>()
+  readonly #receiving = new Set<(why: typeof STOPPING) => void>()
   readonly #stopped = new AbortController()
   #handlers: TransportHandlers | null = null
   #listener: Listener | null = null
@@ -103,6 +106,11 @@ class Transceiver implements GrpcTransport {
     this.#stopped.abort(new RaftError('STOPPED', 'the transport was disposed'))
     for (const link of this.#links.values()) link.close()
     this.#links.clear()
+    // Told that its stream is over, a peer hangs up at once, where it would otherwise find out by
+    // its next ping.
+    for (const call of this.#heard.values()) call.emit('error', STOPPING)
+    this.#heard.clear()
+    for (const refuse of this.#receiving) refuse(STOPPING)
     await this.#listener?.close()
   }
 
@@ -157,14 +165,22 @@ class Transceiver implements GrpcTransport {
 
   #takeSnapshot(from: NodeId, call: SnapshotCall, answer: sendUnaryData<Bytes>): void {
     if (this.#handlers === null) return
-    receiveSnapshot(call, { from, to: this.#options.id }, this.#handlers).then(
-      () => answer(null, KEPT),
-      (reason: unknown) => {
-        const details = reason instanceof Error ? reason.message : String(reason)
-        if (reason instanceof CodecError) this.#listener?.report(call.getPeer(), details)
-        answer({ code: status.ABORTED, details })
-      },
-    )
+    const refuse = (why: typeof STOPPING): void => {
+      // The answer alone would leave whoever reads the chunks waiting for more.
+      answer(why)
+      call.destroy()
+    }
+    this.#receiving.add(refuse)
+    receiveSnapshot(call, { from, to: this.#options.id }, this.#handlers)
+      .then(
+        () => answer(null, KEPT),
+        (reason: unknown) => {
+          const details = reason instanceof Error ? reason.message : String(reason)
+          if (reason instanceof CodecError) this.#listener?.report(call.getPeer(), details)
+          answer({ code: status.ABORTED, details })
+        },
+      )
+      .finally(() => this.#receiving.delete(refuse))
   }
 }
 
