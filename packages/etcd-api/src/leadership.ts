@@ -44,12 +44,14 @@ class Follower implements Leadership {
     this.changes += 1
   }
 
+  /** A watch that ends or fails is a node that stopped: whatever is asked of it says so itself. */
   async #follow(node: RaftNode): Promise<void> {
     try {
       for await (const status of node.watch({ signal: this.#stop.signal })) this.observe(status)
-    } catch (error) {
-      if (!this.#stop.signal.aborted) throw error
+    } catch {
+      // Told by the requests that fail.
     }
+    this.leader = null
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

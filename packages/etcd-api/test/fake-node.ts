@@ -24,6 +24,8 @@ export interface FakeNode extends RaftNode<KvResult> {
   /** Resolves when `count` proposals and reads are held. */
   holding(count: number): Promise<void>
   changeStatus(change: Partial<NodeStatus>): void
+  /** Ends every watch with this error. */
+  failWatches(error: Error): void
 }
 
 export function fakeNode(
@@ -41,6 +43,7 @@ class Fake implements FakeNode {
   readonly #stateMachine: StateMachine<KvResult>
   #status: NodeStatus
   #mode: 'answer' | 'hold' | Error = 'answer'
+  #watchError: Error | null = null
   readonly #listeners = new Set<() => void>()
   readonly #held = new Set<() => void>()
   readonly #holders = new Set<() => void>()
@@ -133,6 +136,11 @@ class Fake implements FakeNode {
     for (const listener of this.#listeners) listener()
   }
 
+  failWatches(error: Error): void {
+    this.#watchError = error
+    for (const listener of this.#listeners) listener()
+  }
+
   status(): NodeStatus {
     return this.#status
   }
@@ -147,6 +155,7 @@ class Fake implements FakeNode {
         const shown = this.#status
         yield shown
         if (signal?.aborted) return
+        if (this.#watchError !== null) throw this.#watchError
         if (shown === this.#status) {
           await new Promise<void>((resolve) => {
             wake = resolve

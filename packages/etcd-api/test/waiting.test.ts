@@ -242,6 +242,23 @@ describe('without a leader', () => {
   })
 })
 
+describe('a node that stopped', () => {
+  test('has no leader, and its requests say that it stopped', async () => {
+    await using harness = await staged()
+    const { node, client } = harness
+    const stopped = new RaftError('STOPPED', 'the disk failed')
+    node.failWith(stopped)
+    node.failWatches(stopped)
+    node.changeStatus({})
+    await expect(client.call('KV/Put', put)).rejects.toMatchObject(
+      refused(14, 'etcdserver: server stopped'),
+    )
+    await expect(
+      client.call('KV/Put', put, { metadata: { hasleader: 'true' } }),
+    ).rejects.toMatchObject(refused(14, 'etcdserver: no leader'))
+  })
+})
+
 describe('on a learner', () => {
   test('only serializable ranges, status and health are served', async () => {
     await using harness = await staged()
