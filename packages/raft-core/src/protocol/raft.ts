@@ -292,8 +292,21 @@ function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit)
       if (entry.index > snapshotIndex)
         raft.memberships.append(entry.index, decodeMembership(entry.data))
   raft.memberships.forgetBefore(appliedIndex)
+  adoptTermOfLog(raft)
   const neverRan = stored.lastIndex === 0 && snapshot === null && stored.hardState.term === 0
   if (neverRan && bootstrap !== null) bootstrapCluster(raft, bootstrap)
+}
+
+/**
+ * A snapshot is stored beside the hard state, not with it, so a crash may leave one of a later term
+ * than the hard state knows. That term had a leader, and this node took part in it without a vote.
+ */
+function adoptTermOfLog(raft: RaftState): void {
+  const { term } = raft.log.last
+  if (term <= raft.term) return
+  raft.term = term
+  raft.votedFor = null
+  raft.outbox.hardStateChanged = true
 }
 
 /**

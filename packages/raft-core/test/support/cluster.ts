@@ -1,8 +1,7 @@
 import { expect } from 'vitest'
 import type { InstallSnapshot, Message } from '../../src/messages.ts'
-import { stateOf } from '../../src/protocol/raft.ts'
 import type { NodeId, Term } from '../../src/types.ts'
-import { voters } from './messages.ts'
+import { timeoutNow, voters } from './messages.ts'
 import { Server, type ServerOptions } from './server.ts'
 
 interface Stream {
@@ -118,12 +117,10 @@ export class Cluster {
     this.collect()
   }
 
-  /** Everybody forgets the leader it heard, then `id` campaigns and wins. */
+  /** `id` campaigns in the next term, whoever leads, and wins. */
   elect(id: NodeId): void {
-    for (const server of this.servers.values())
-      if (!this.#down.has(server.id) && server.raft.role !== 'leader')
-        stateOf(server.raft).electionElapsed = 10
-    this.campaign(id)
+    const { term } = this.at(id).raft
+    this.at(id).input((raft) => raft.step(timeoutNow({ from: '?', to: id, term })))
     this.stabilize()
     expect(this.at(id).raft.role).toBe('leader')
   }
