@@ -1,0 +1,187 @@
+/** From flags to a member's configuration: what they mean together, and whether they can. */
+import { clusterId, type EtcdId, memberId, nodeIdOf } from '@coracle/etcd-api'
+import type { NodeId } from '@coracle/raft-core'
+import { type Settings, UsageError } from './flags.ts'
+
+export interface Endpoint {
+  /** An IP address, without brackets. */
+  readonly host: string
+  readonly port: number
+}
+
+/** A member that the cluster starts with. */
+export interface InitialMember {
+  readonly name: string
+  readonly id: EtcdId
+  readonly nodeId: NodeId
+  readonly peerUrls: readonly string[]
+}
+
+export interface ServerConfig {
+  readonly name: string
+  readonly dataDir: string
+  readonly listenClients: readonly Endpoint[]
+  readonly advertiseClientUrls: readonly string[]
+  readonly listenPeers: Endpoint
+  /** This member. It is one of `initialMembers`. */
+  readonly member: InitialMember
+  readonly initialMembers: readonly InitialMember[]
+  readonly clusterId: EtcdId
+  /** False: the cluster runs already, and this member waits to be added to it. */
+  readonly isNewCluster: boolean
+  readonly heartbeatMs: number
+  readonly electionMs: number
+  readonly preVote: boolean
+  readonly snapshotEntries: number
+  readonly keepEntries: number
+  readonly maxRequestBytes: number
+  readonly maxTxnOps: number
+  readonly maxConcurrentStreams: number
+  readonly quotaBackendBytes: number
+  readonly peerTransport: 'tcp' | 'grpc'
+  readonly fsync: boolean
+}
+
+const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3
+/** etcd's own limit: beyond it, the loss of a leader goes unnoticed for too long. */
+const MAX_ELECTION_MS = 50_000
+
+/** Throws a {@link UsageError} if the settings contradict each other. */
+export function resolveConfig(settings: Settings): ServerConfig {
+  const { name } = settings
+  if (name === '') throw new UsageError('--name must not be empty')
+  checkTimes(settings)
+  const listenClients = urls(settings, 'listen-client-urls').map(listenEndpoint)
+  const listenPeers = urls(settings, 'listen-peer-urls').map(listenEndpoint)
+  const [listenPeer] = listenPeers
+  if (listenPeer === undefined || listenPeers.length > 1)
+    throw new UsageError('--listen-peer-urls must be one URL')
+  const initialMembers = membersOf(settings)
+  return {
+    name,
+    dataDir: settings['data-dir'] === '' ? `${name}.coracle` : settings['data-dir'],
+    listenClients,
+    advertiseClientUrls: advertisedClientUrls(settings),
+    listenPeers: listenPeer,
+    member: ownMember(settings, initialMembers),
+    initialMembers,
+    clusterId: clusterId(initialMembers.map(({ id }) => id)),
+    isNewCluster: settings['initial-cluster-state'] === 'new',
+    heartbeatMs: settings['heartbeat-interval'],
+    electionMs: settings['election-timeout'],
+    preVote: settings['pre-vote'],
+    snapshotEntries: settings['snapshot-count'],
+    keepEntries: settings['snapshot-catchup-entries'],
+    maxRequestBytes: settings['max-request-bytes'],
+    maxTxnOps: settings['max-txn-ops'],
+    maxConcurrentStreams: settings['max-concurrent-streams'],
+    quotaBackendBytes: settings['quota-backend-bytes'] || DEFAULT_QUOTA_BYTES,
+    peerTransport: settings['peer-transport'],
+    fsync: !settings['unsafe-no-fsync'],
+  }
+}
+
+function checkTimes(settings: Settings): void {
+  const heartbeat = settings['heartbeat-interval']
+  const election = settings['election-timeout']
+  if (election < 5 * heartbeat)
+    throw new UsageError(
+      `--election-timeout[${election}ms] should be at least as 5 times as --heartbeat-interval[${heartbeat}ms]`,
+    )
+  if (election > MAX_ELECTION_MS)
+    throw new UsageError(
+      `--election-timeout[${election}ms] is too long, and should be set less than ${MAX_ELECTION_MS}ms`,
+    )
+}
+
+/** Clients elsewhere cannot guess how this member is reached if it listens where it was told to. */
+function advertisedClientUrls(settings: Settings): readonly string[] {
+  if (settings['advertise-client-urls'] !== '') return urls(settings, 'advertise-client-urls')
+  const listening = urls(settings, 'listen-client-urls')
+  if (listening.every((url) => !isWildcard(new URL(url).hostname))) return listening
+  throw new UsageError(
+    '--advertise-client-urls is required when --listen-client-urls names every address of the host',
+  )
+}
+
+function membersOf(settings: Settings): readonly InitialMember[] {
+  const { name, 'initial-cluster': text, 'initial-cluster-token': token } = settings
+  const own = settings['initial-advertise-peer-urls'].split(',').map((url) => `${name}=${url}`)
+  const urlsOf = new Map<string, string[]>()
+  for (const item of text === '' ? own : text.split(',')) {
+    const at = item.indexOf('=')
+    if (at < 1) throw new UsageError(`--initial-cluster must be name=url,..., not '${item.trim()}'`)
+    const member = item.slice(0, at).trim()
+    const url = checkUrl(item.slice(at + 1), 'initial-cluster')
+    urlsOf.set(member, [...(urlsOf.get(member) ?? []), url])
+  }
+  const everyUrl = [...urlsOf.values()].flat()
+  const twice = everyUrl.find((url, at) => everyUrl.indexOf(url) !== at)
+  if (twice !== undefined) throw new UsageError(`--initial-cluster has duplicate URLs: ${twice}`)
+  return [...urlsOf].map(([member, peerUrls]) => {
+    const id = memberId(peerUrls, token)
+    return { name: member, id, nodeId: nodeIdOf(id), peerUrls: [...peerUrls].sort() }
+  })
+}
+
+function ownMember(settings: Settings, members: readonly InitialMember[]): InitialMember {
+  const own = members.find(({ name }) => name === settings.name)
+  if (own === undefined)
+    throw new UsageError(
+      `couldn't find local name "${settings.name}" in the initial cluster configuration: --initial-cluster has ${members.map(({ name }) => name).join(', ')}`,
+    )
+  const advertised = urls(settings, 'initial-advertise-peer-urls')
+  const missing = own.peerUrls.find((url) => !advertised.includes(url))
+  if (missing !== undefined)
+    throw new UsageError(
+      `--initial-cluster has ${own.name}=${missing} but missing from --initial-advertise-peer-urls=${advertised.join(',')}`,
+    )
+  const surplus = advertised.find((url) => !own.peerUrls.includes(url))
+  if (surplus !== undefined)
+    throw new UsageError(
+      `--initial-advertise-peer-urls has ${surplus} but missing from --initial-cluster=${own.name}=${own.peerUrls.join(',')}`,
+    )
+  return own
+}
+
+type UrlFlag =
+  | 'listen-client-urls'
+  | 'advertise-client-urls'
+  | 'listen-peer-urls'
+  | 'initial-advertise-peer-urls'
+
+function urls(settings: Settings, flag: UrlFlag): readonly string[] {
+  return settings[flag].split(',').map((url) => checkUrl(url, flag))
+}
+
+const URL_FORM = /^(https?|unixs?):\/\/(\[[^\]]+\]|[^\s:/?#[\]@]+):(\d{1,5})\/?$/
+
+/** Gives the URL as etcd writes it: without a path. */
+function checkUrl(given: string, flag: UrlFlag | 'initial-cluster'): string {
+  const url = given.trim()
+  const [, scheme = '', host, port] = URL_FORM.exec(url) ?? []
+  if (host === undefined || Number(port) > 65_535 || Number(port) < 1)
+    throw new UsageError(`--${flag} needs URLs of the form http://host:port, not '${url}'`)
+  if (scheme !== 'http')
+    throw new UsageError(`--${flag}: ${scheme} is not supported yet, only http: '${url}'`)
+  return `http://${host}:${port}`
+}
+
+/** Where to listen: on an IP address. A name may stand for many, all but localhost. */
+function listenEndpoint(url: string): Endpoint {
+  const { hostname, port } = new URL(url)
+  const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replaceAll(/[[\]]/g, '')
+  if (!/^[\d.]+$/.test(host) && !host.includes(':'))
+    throw new UsageError(`expected IP in URL for binding (${url})`)
+  // An URL leaves the port of its scheme out.
+  return { host, port: port === '' ? 80 : Number(port) }
+}
+
+function isWildcard(hostname: string): boolean {
+  return hostname === '0.0.0.0' || hostname === '[::]'
+}
+
+/** `host:port`, with the brackets that IPv6 needs. */
+export function formatEndpoint({ host, port }: Endpoint): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,29 @@
+/** What went wrong, in one sentence for whoever runs the member. */
+
+/** Follows the causes: "address in use" says more than "could not start". */
+export function explain(error: unknown): string {
+  const chain = causes(error)
+  const taken = chain.find((each) => isTaken(each))
+  if (taken !== undefined)
+    return `port ${taken.port} on ${taken.address} is taken: another program listens there`
+  return chain.map(({ message }) => message.split('\n')[0]).join(': ')
+}
+
+interface Taken extends Error {
+  readonly address: string
+  readonly port: number
+}
+
+function isTaken(error: Error): error is Taken {
+  return 'code' in error && error.code === 'EADDRINUSE' && 'port' in error && 'address' in error
+}
+
+function causes(error: unknown): Error[] {
+  const chain: Error[] = []
+  let at: unknown = error
+  while (at instanceof Error && chain.length < 5) {
+    chain.push(at)
+    at = at.cause
+  }
+  return chain.length > 0 ? chain : [new Error(String(error))]
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/**
+ * One member of a cluster, until it is told to stop.
+ *
+ * | exit code | meaning |
+ * |---|---|
+ * | 0 | stopped by SIGTERM or SIGINT |
+ * | 1 | could not start, or had to stop: the last line of the log says why |
+ * | 2 | a flag, a variable or their combination makes no sense: the line on stderr says which |
+ */
+import { type ServerConfig, resolveConfig } from './config.ts'
+import { parseCommandLine, type Settings, UsageError } from './flags.ts'
+import { type OpenLog, openLog } from './log.ts'
+import { runMember } from './run-member.ts'
+import { VERSION_TEXT } from './version.ts'
+
+const OK = 0
+const BAD_USAGE = 2
+
+process.exit(await main(process.argv.slice(2)))
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const asked = parseCommandLine(args, process.env)
+    if (asked.type !== 'run') {
+      process.stdout.write(`${asked.type === 'help' ? asked.text : VERSION_TEXT}\n`)
+      return OK
+    }
+    const config = resolveConfig(asked.settings)
+    return await run(config, logOf(asked.settings), asked.warnings)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`coracle: ${error.message}\n`)
+    return BAD_USAGE
+  }
+}
+
+function logOf(settings: Settings): OpenLog {
+  return openLog({ level: settings['log-level'], format: settings['log-format'] })
+}
+
+async function run(
+  config: ServerConfig,
+  { log, flush }: OpenLog,
+  warnings: readonly string[],
+): Promise<number> {
+  process.once('exit', flush)
+  for (const warning of warnings) log.warn(warning)
+  return runMember(config, log)
+}

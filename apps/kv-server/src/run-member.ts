@@ -1,0 +1,81 @@
+/** A member from its parts to its end: by signal, or because it cannot go on. */
+import { formatEndpoint, type ServerConfig } from './config.ts'
+import { explain } from './failure.ts'
+import { claimDirectory, recordIdentity } from './identity.ts'
+import type { Log } from './log.ts'
+import { storageOf, transportOf } from './parts.ts'
+import { type Server, startServer } from './server.ts'
+
+const OK = 0
+const FAILED = 1
+
+/** Answers with the exit code. Failures end up in the log, each in one sentence. */
+export async function runMember(config: ServerConfig, log: Log): Promise<number> {
+  const told = stopSignals(log)
+  try {
+    await runUntil(told, config, log)
+    log.info('stopped')
+    return OK
+  } catch (error) {
+    log.fatal(explain(error))
+    return FAILED
+  }
+}
+
+/** Resolves with the first signal that asks to stop; the second one ends the process. */
+function stopSignals(log: Log): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false
+    const stop = (signal: NodeJS.Signals): void => {
+      log.info(
+        { signal },
+        asked ? 'received another signal; exiting at once' : 'received signal; stopping',
+      )
+      if (asked) process.exit(FAILED)
+      asked = true
+      resolve(signal)
+    }
+    process.on('SIGTERM', stop).on('SIGINT', stop)
+  })
+}
+
+async function runUntil(told: Promise<unknown>, config: ServerConfig, log: Log): Promise<void> {
+  await claimDirectory(config)
+  const storage = storageOf(config)
+  const transport = transportOf(config, log)
+  try {
+    const server = await startServer(config, { storage, transport, log })
+    try {
+      await recordIdentity(config)
+      announce(config, log)
+      await untilOver(told, server)
+    } finally {
+      await server[Symbol.asyncDispose]()
+    }
+  } finally {
+    await transport[Symbol.asyncDispose]()
+    await storage[Symbol.asyncDispose]()
+  }
+}
+
+function announce(config: ServerConfig, log: Log): void {
+  log.info(
+    {
+      name: config.name,
+      'data-dir': config.dataDir,
+      'member-id': config.member.nodeId,
+      'cluster-id': config.clusterId.toString(16),
+      'listen-client': config.listenClients.map(formatEndpoint),
+      'listen-peer': formatEndpoint(config.listenPeers),
+      'peer-transport': config.peerTransport,
+      'initial-members': config.initialMembers.map(({ name, nodeId }) => `${name}=${nodeId}`),
+    },
+    'started member',
+  )
+}
+
+/** Resolves when the member is told to stop. Throws what stopped the node, if that came first. */
+async function untilOver(told: Promise<unknown>, { node }: Server): Promise<void> {
+  const failure = await Promise.race([told.then(() => null), node.stopped])
+  if (failure !== null) throw failure
+}

@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import { resolveConfig, type ServerConfig } from '../src/config.ts'
+import { parseCommandLine } from '../src/flags.ts'
+
+function configOf(...args: string[]): ServerConfig {
+  const line = parseCommandLine(args, {})
+  if (line.type !== 'run') throw new Error(line.type)
+  return resolveConfig(line.settings)
+}
+
+const THREE =
+  'infra0=http://10.0.1.10:2380,infra1=http://10.0.1.11:2380,infra2=http://10.0.1.12:2380'
+
+const INFRA0 = [
+  '--name=infra0',
+  '--initial-advertise-peer-urls=http://10.0.1.10:2380',
+  '--listen-peer-urls=http://10.0.1.10:2380',
+  '--listen-client-urls=http://10.0.1.10:2379,http://127.0.0.1:2379',
+  '--advertise-client-urls=http://10.0.1.10:2379',
+  '--initial-cluster-token=etcd-cluster-1',
+  `--initial-cluster=${THREE}`,
+]
+
+describe('what flags mean together', () => {
+  test("the static bootstrap of etcd's guide", () => {
+    const config = configOf(...INFRA0)
+    expect(config).toMatchObject({
+      name: 'infra0',
+      dataDir: 'infra0.coracle',
+      listenClients: [
+        { host: '10.0.1.10', port: 2379 },
+        { host: '127.0.0.1', port: 2379 },
+      ],
+      listenPeers: { host: '10.0.1.10', port: 2380 },
+      advertiseClientUrls: ['http://10.0.1.10:2379'],
+      isNewCluster: true,
+      fsync: true,
+      quotaBackendBytes: 2 * 1024 ** 3,
+    })
+    expect(config.initialMembers.map(({ name }) => name)).toEqual(['infra0', 'infra1', 'infra2'])
+    expect(config.member.name).toBe('infra0')
+  })
+
+  test('without flags a member is a cluster of its own on the loopback, with the id etcd gives it', () => {
+    const config = configOf()
+    expect(config.member.nodeId).toBe('8e9e05c52164694d')
+    expect(config.clusterId.toString(16)).toBe('cdf818194e3a8c32')
+    expect(config.listenClients).toEqual([{ host: '127.0.0.1', port: 2379 }])
+    expect(config.advertiseClientUrls).toEqual(['http://localhost:2379'])
+  })
+
+  test('another token is another cluster, and other members', () => {
+    const one = configOf(...INFRA0)
+    const other = configOf(...INFRA0, '--initial-cluster-token=etcd-cluster-2')
+    expect(other.clusterId).not.toBe(one.clusterId)
+    expect(other.member.id).not.toBe(one.member.id)
+  })
+
+  test('the order of members in --initial-cluster means nothing', () => {
+    const turned = THREE.split(',').reverse().join(',')
+    const config = configOf(...INFRA0, `--initial-cluster=${turned}`)
+    expect(config.clusterId).toBe(configOf(...INFRA0).clusterId)
+  })
+
+  test('a member may have several peer URLs, one item of --initial-cluster for each', () => {
+    const config = configOf(
+      '--name=m',
+      '--initial-advertise-peer-urls=http://10.0.0.1:2380,http://10.0.1.1:2380',
+      '--initial-cluster=m=http://10.0.1.1:2380,m=http://10.0.0.1:2380',
+    )
+    expect(config.member.peerUrls).toEqual(['http://10.0.0.1:2380', 'http://10.0.1.1:2380'])
+  })
+
+  test('IPv6 addresses stand in brackets', () => {
+    const config = configOf('--listen-client-urls=http://[::1]:2379')
+    expect(config.listenClients).toEqual([{ host: '::1', port: 2379 }])
+  })
+})
+
+describe('what contradicts itself is refused with one clear line', () => {
+  test.each([
+    [['--name', 'x', `--initial-cluster=${THREE}`], `couldn't find local name "x"`],
+    [
+      ['--name', 'infra0', `--initial-cluster=${THREE}`],
+      '--initial-cluster has infra0=http://10.0.1.10:2380 but missing from --initial-advertise-peer-urls=http://localhost:2380',
+    ],
+    [['--election-timeout=499'], '--election-timeout[499ms] should be at least as 5 times'],
+    [['--heartbeat-interval=201'], 'at least as 5 times as --heartbeat-interval[201ms]'],
+    [['--initial-cluster', 'default'], "must be name=url,..., not 'default'"],
+    [['--initial-cluster', 'default=localhost:2380'], '--initial-cluster needs URLs'],
+    [
+      ['--initial-cluster', 'default=http://localhost:2380,b=http://localhost:2380'],
+      'duplicate URLs: http://localhost:2380',
+    ],
+    [['--listen-client-urls', 'localhost:2379'], '--listen-client-urls needs URLs of the form'],
+    [['--listen-client-urls', 'http://localhost'], '--listen-client-urls needs URLs of the form'],
+    [['--listen-client-urls', 'http://localhost:99999'], 'needs URLs of the form'],
+    [['--listen-client-urls', 'http://example.com:2379'], 'expected IP in URL for binding'],
+    [['--listen-client-urls', 'https://localhost:2379'], 'https is not supported yet'],
+    [['--listen-client-urls', 'http://0.0.0.0:2379'], '--advertise-client-urls is required'],
+    [['--listen-peer-urls', 'http://127.0.0.1:1,http://127.0.0.1:2'], 'must be one URL'],
+    [['--name='], '--name must not be empty'],
+  ])('%j', (args, message) => {
+    expect(() => configOf(...args)).toThrow(message)
+  })
+})

@@ -1,0 +1,8 @@
+import { application } from '@coracle/tooling-tsup'
+
+export default application({
+  main: 'src/main.ts',
+  'local-cluster': 'src/local-cluster.ts',
+  client: 'src/client.ts',
+  processes: 'src/processes/index.ts',
+})
