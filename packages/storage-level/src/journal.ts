@@ -1,18 +1,23 @@
 import { readFile } from 'node:fs/promises'
 
-/** LevelDB's journal comes in blocks; a header is a checksum, a length and a type. */
+/**
+ * LevelDB's journal comes in blocks. A write that crosses into another block is cut into a first
+ * part, parts between, and a last one. Each begins with a checksum, its length and its type.
+ */
 const BLOCK_BYTES = 32_768
 const HEADER_BYTES = 7
-const MAX_TYPE = 4
+const WHOLE = 1
+const FIRST = 2
+const LAST = 4
 
 /**
  * Looks for damage in LevelDB's journals, given in the order they were written: answers with the
  * place of the first, or null.
  *
  * LevelDB itself passes over what it cannot read, with all that follows in the same block: one
- * flipped bit silently takes back writes that were acknowledged. A power cut, too, leaves something
- * unreadable, but only at the very end, for every write is synced before the next one begins. So
- * what is unreadable and has something readable after it is damage.
+ * flipped bit silently takes back writes that were acknowledged. A power cut, too, leaves parts
+ * that are unreadable, but only of the last write, for every write is synced before the next one
+ * begins. So what is unreadable and has the beginning of another write after it is damage.
  */
 export async function findDamage(files: readonly string[]): Promise<string | null> {
   let suspect: string | null = null
@@ -21,12 +26,12 @@ export async function findDamage(files: readonly string[]): Promise<string | nul
     const bytes = await readFile(file).catch(() => new Uint8Array())
     let at = 0
     while (at < bytes.byteLength) {
-      const end = recordEnd(bytes, at)
+      const end = partEnd(bytes, at)
       if (end === null) {
         suspect ??= `${file} at byte ${at}`
-        at = nextRecord(bytes, at + 1)
+        at = nextPart(bytes, at + 1)
       } else {
-        if (suspect !== null) return suspect
+        if (suspect !== null && beginsWrite(bytes, at)) return suspect
         at = end
       }
     }
@@ -34,27 +39,33 @@ export async function findDamage(files: readonly string[]): Promise<string | nul
   return null
 }
 
-/** Where the record at `at` ends, or null if there is none that is whole. */
-function recordEnd(bytes: Uint8Array, at: number): number | null {
+function beginsWrite(bytes: Uint8Array, at: number): boolean {
+  const type = bytes[at + 6]
+  return fitsHeader(at) && (type === WHOLE || type === FIRST)
+}
+
+/** Where a header does not fit, the rest of the block is filled up. */
+function fitsHeader(at: number): boolean {
+  return BLOCK_BYTES - (at % BLOCK_BYTES) >= HEADER_BYTES
+}
+
+/** Where the part or filling at `at` ends, or null if there is none that is as it was written. */
+function partEnd(bytes: Uint8Array, at: number): number | null {
   const blockEnd = Math.min(bytes.byteLength, at - (at % BLOCK_BYTES) + BLOCK_BYTES)
-  const left = BLOCK_BYTES - (at % BLOCK_BYTES)
-  // A record never begins where its header does not fit: the rest of such a block is filled up.
-  if (left < HEADER_BYTES) return blockEnd
+  if (!fitsHeader(at)) return blockEnd
   if (at + HEADER_BYTES > blockEnd) return null
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = view.getUint16(at + 4, true)
   const type = view.getUint8(at + 6)
   const end = at + HEADER_BYTES + length
-  if (type === 0 || type > MAX_TYPE || end > blockEnd) return null
+  if (type < WHOLE || type > LAST || end > blockEnd) return null
   return view.getUint32(at, true) === maskedCrc(bytes.subarray(at + 6, end)) ? end : null
 }
 
-/** The next place with a whole record, or the end. */
-function nextRecord(bytes: Uint8Array, from: number): number {
-  for (let at = from; at < bytes.byteLength; at++) {
-    const fits = BLOCK_BYTES - (at % BLOCK_BYTES) >= HEADER_BYTES
-    if (fits && recordEnd(bytes, at) !== null) return at
-  }
+/** The next place where there is a part that is as it was written, or the end. */
+function nextPart(bytes: Uint8Array, from: number): number {
+  for (let at = from; at < bytes.byteLength; at++)
+    if (fitsHeader(at) && partEnd(bytes, at) !== null) return at
   return bytes.byteLength
 }
 

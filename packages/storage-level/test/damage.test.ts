@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 as zlibCrc32 } from 'node:zlib'
-import type { AppendBatch, Stored } from '@coracle/raft-core'
+import type { AppendBatch, Entry, Stored } from '@coracle/raft-core'
 import { crc32 } from '@coracle/raft-core/codec'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -180,6 +180,28 @@ describe('the journal', () => {
       outcomes.add(lastIndex)
     }
     expect([...outcomes].sort((a, b) => a - b)).toEqual([0, 5, 7, 9])
+  })
+
+  test('with a last write of which any part is missing goes on without that write', async () => {
+    await writeSome()
+    await using storage = levelStorage({ location })
+    await storage.load()
+    const large = { ...batch(10, 13, 4).entries[0], data: new Uint8Array(100_000).fill(9) }
+    await storage.append({ ...batch(10, 11, 4), entries: [large as Entry] })
+    await storage[Symbol.asyncDispose]()
+    const path = await journal()
+    const whole = await readFile(path)
+    expect(whole.length).toBeGreaterThan(100_000)
+    // Pages of a write that was never synced reach the disk in any order, or not at all.
+    for (let at = 0; at < whole.length; at += 4_096) {
+      const torn = Buffer.from(whole)
+      torn.fill(0, at, Math.min(at + 4_096, torn.length))
+      const copy = join(root, `torn ${at}`)
+      await cp(location, copy, { recursive: true })
+      await writeFile(path.replace(location, copy), torn)
+      await using reopened = levelStorage({ location: copy })
+      expect((await reopened.load()).lastIndex).toBe(9)
+    }
   })
 
   test('with a flipped bit anywhere but in its last write is CORRUPT, not a step back in time', async () => {

@@ -1,0 +1,125 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { AppendBatch } from '@coracle/raft-core'
+import { ClassicLevel } from 'classic-level'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Engine } from '../src/database.ts'
+import { CHUNK_KEYS, chunkKey, entryKeys, numberIn } from '../src/keys.ts'
+import { LevelStorage } from '../src/level-storage.ts'
+
+let location = ''
+let engine: Engine
+beforeEach(async () => {
+  location = await mkdtemp(join(tmpdir(), 'storage-level-'))
+})
+afterEach(() => rm(location, { recursive: true }))
+
+function open(): LevelStorage {
+  const createEngine = (path: string): Engine => {
+    engine = new ClassicLevel(path, { keyEncoding: 'view', valueEncoding: 'view' })
+    return engine
+  }
+  return new LevelStorage(location, { fsync: false, createEngine })
+}
+
+function batch(from: number, to: number): AppendBatch {
+  const data = new Uint8Array(10)
+  const entries = Array.from({ length: to - from }, (_, i) => ({
+    index: from + i,
+    term: 1,
+    type: 'command' as const,
+    data,
+  }))
+  return { reset: null, entries, hardState: null }
+}
+
+async function entryIndexes(): Promise<number[]> {
+  const keys = await engine.keys(entryKeys(0, 2 ** 50)).all()
+  return keys.map(numberIn)
+}
+
+async function generations(): Promise<number[]> {
+  const keys = await engine.keys(CHUNK_KEYS).all()
+  return [...new Set(keys.map(numberIn))]
+}
+
+async function writeSnapshot(storage: LevelStorage, index: number, length: number): Promise<void> {
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(length).fill(index)
+  }
+  const membership = { voters: [], outgoing: [], learners: [], peers: [] }
+  await storage.writeSnapshot({ position: { index, term: 1 }, membership }, chunks())
+}
+
+test('compacted entries are removed from the disk, in the background', async () => {
+  await using storage = open()
+  await storage.load()
+  await storage.append(batch(1, 3_001))
+  await storage.compact({ index: 2_000, term: 1 })
+  await vi.waitFor(async () => expect((await entryIndexes())[0]).toBe(2_001))
+  await storage.compact({ index: 3_000, term: 1 })
+  await vi.waitFor(async () => expect(await entryIndexes()).toEqual([]))
+})
+
+test('replaced entries and those before a reset are removed from the disk', async () => {
+  await using storage = open()
+  await storage.load()
+  await storage.append(batch(1, 21))
+  await storage.append(batch(5, 7))
+  expect(await entryIndexes()).toEqual([1, 2, 3, 4, 5, 6])
+  await storage.append({ ...batch(6, 8), reset: { index: 5, term: 1 } })
+  await vi.waitFor(async () => expect(await entryIndexes()).toEqual([6, 7]))
+})
+
+test('a log that is reset to an earlier place keeps what it is given there', async () => {
+  await using storage = open()
+  await storage.load()
+  await storage.append(batch(1, 3_001))
+  await storage.compact({ index: 2_900, term: 1 })
+  await storage.append({ ...batch(11, 21), reset: { index: 10, term: 1 } })
+  await storage[Symbol.asyncDispose]()
+  await using again = open()
+  await again.load()
+  expect(await again.entries(11, 21, { maxBytes: 1_000 })).toHaveLength(10)
+})
+
+test('a removal that a stop interrupted is finished after the next start', async () => {
+  await using storage = open()
+  await storage.load()
+  await storage.append(batch(1, 3_001))
+  await storage.compact({ index: 2_990, term: 1 })
+  await storage[Symbol.asyncDispose]()
+  await using again = open()
+  await again.load()
+  await vi.waitFor(async () => expect((await entryIndexes())[0]).toBe(2_991))
+})
+
+test('the chunks of a replaced snapshot are removed once nobody reads them', async () => {
+  await using storage = open()
+  await storage.load()
+  await writeSnapshot(storage, 1, 600_000)
+  const [first] = await generations()
+  const read = (await storage.readSnapshot())?.chunks[Symbol.asyncIterator]()
+  await read?.next()
+  await writeSnapshot(storage, 2, 10)
+  await writeSnapshot(storage, 3, 10)
+  await vi.waitFor(async () => expect(await generations()).toHaveLength(2))
+  expect(await generations()).toContain(first)
+  await read?.return?.()
+  await vi.waitFor(async () => expect(await generations()).toHaveLength(1))
+})
+
+test('what a crash left of an unfinished snapshot is removed after the next start', async () => {
+  await using storage = open()
+  await storage.load()
+  await writeSnapshot(storage, 1, 10)
+  const [kept = 0] = await generations()
+  await engine.put(chunkKey(kept + 1, 0), new Uint8Array(9))
+  await engine.put(chunkKey(kept + 7, 3), new Uint8Array(9))
+  await storage[Symbol.asyncDispose]()
+  await using again = open()
+  await again.load()
+  await writeSnapshot(again, 2, 10)
+  await vi.waitFor(async () => expect(await generations()).toEqual([kept + 8]))
+})
