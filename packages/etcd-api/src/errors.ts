@@ -156,6 +156,8 @@ export function proposalError(error: unknown, context: FailureContext): EtcdErro
     case 'STOPPED':
       return stopped
     case 'COMPACTED':
+    case 'MEMBERSHIP_CHANGE_PENDING':
+    case 'MEMBERSHIP_CHANGE_REFUSED':
       return unexpected(error)
   }
 }

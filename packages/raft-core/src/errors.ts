@@ -8,6 +8,8 @@ import type { NodeId } from './types.ts'
  * | `NOT_LEADER` | no | ask `leader`, if it is known |
  * | `PROPOSAL_DROPPED` | no | try again later |
  * | `PROPOSAL_TOO_LARGE` | no | make it smaller |
+ * | `MEMBERSHIP_CHANGE_PENDING` | no | wait for the change under way |
+ * | `MEMBERSHIP_CHANGE_REFUSED` | no | look at the message: the change makes no sense as it is |
  * | `OUTCOME_UNKNOWN` | perhaps | try again only if doing it twice is harmless |
  * | `UNAVAILABLE` | nothing was to happen | the cluster has no majority just now: try again later |
  * | `COMPACTED` | nothing was to happen | the log no longer holds these entries |
@@ -17,6 +19,8 @@ export type RaftErrorCode =
   | 'NOT_LEADER'
   | 'PROPOSAL_DROPPED'
   | 'PROPOSAL_TOO_LARGE'
+  | 'MEMBERSHIP_CHANGE_PENDING'
+  | 'MEMBERSHIP_CHANGE_REFUSED'
   | 'OUTCOME_UNKNOWN'
   | 'UNAVAILABLE'
   | 'COMPACTED'

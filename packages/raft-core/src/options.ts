@@ -38,6 +38,8 @@ export interface ProtocolOptions {
   readonly maxWindowBytes: number
   /** Linearizable reads that wait for a round of heartbeats; more are refused. Default 65536. */
   readonly maxPendingReads: number
+  /** A learner may be promoted once its log is this close to the leader's, in entries. Default 1000. */
+  readonly maxPromotionLag: number
 }
 
 /** How a node drives the protocol. */
@@ -71,6 +73,7 @@ const DEFAULTS: NodeOptions = {
   maxUncommittedBytes: 64 << 20,
   maxWindowBytes: 16 << 20,
   maxPendingReads: 65_536,
+  maxPromotionLag: 1_000,
   tickMs: 100,
   requestTimeoutTicks: 70,
   maxPendingProposals: 100_000,
@@ -81,7 +84,12 @@ const DEFAULTS: NodeOptions = {
 }
 
 const SWITCHES = ['preVote', 'checkQuorum'] as const
-const MAY_BE_ZERO: readonly string[] = ['minBatchBytes', 'maxWindowBytes', 'keepEntries']
+const MAY_BE_ZERO: readonly string[] = [
+  'minBatchBytes',
+  'maxWindowBytes',
+  'maxPromotionLag',
+  'keepEntries',
+]
 
 /** Fills in the defaults and checks every number. Throws a RangeError that names the option. */
 export function resolveOptions(options: Partial<NodeOptions>): NodeOptions {

@@ -98,3 +98,18 @@ export function bootstrapMembership(peers: readonly Peer[]): Membership {
   if (new Set(voters).size !== voters.length) throw new RangeError('a node id appears twice')
   return { voters, outgoing: [], learners: [], peers: sorted }
 }
+
+/**
+ * One step of a change of who takes part. Steps that are asked for together happen together: if they
+ * change more than one voter, by way of joint consensus (§6).
+ */
+export type MembershipChange =
+  /** A node that is no member yet. Better made a learner first, so that its log is there when it counts. */
+  | { readonly type: 'add-voter'; readonly peer: Peer }
+  | { readonly type: 'add-learner'; readonly peer: Peer }
+  /** Refused until the learner's log has nearly caught up (thesis 4.2.1). */
+  | { readonly type: 'promote-learner'; readonly id: NodeId }
+  | { readonly type: 'demote-voter'; readonly id: NodeId }
+  | { readonly type: 'remove'; readonly id: NodeId }
+  /** The member is found at another address from now on. */
+  | { readonly type: 'move'; readonly peer: Peer }

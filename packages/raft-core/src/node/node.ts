@@ -6,7 +6,15 @@ import { type NodeOptions, resolveOptions } from '../options.ts'
 import type { PeerStatus } from '../protocol/progress.ts'
 import { Raft } from '../protocol/raft.ts'
 import type { Role, Trace } from '../trace.ts'
-import type { LogIndex, Membership, NodeId, SnapshotMeta, Term } from '../types.ts'
+import type {
+  LogIndex,
+  Membership,
+  MembershipChange,
+  NodeId,
+  Peer,
+  SnapshotMeta,
+  Term,
+} from '../types.ts'
 import { restoreSnapshot } from './applier.ts'
 import { RunLoop } from './run-loop.ts'
 
@@ -51,6 +59,20 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
    */
   transferLeadership(to?: NodeId, options?: Waiting): Promise<void>
 
+  /**
+   * Changes who takes part: all steps together, by way of joint consensus if they concern more than
+   * one voter (§6). Resolves with the new membership once it is committed and joint no longer. Only
+   * a leader can; `expectedIndex` is the `membershipIndex` that the caller has seen, and guards
+   * against another change in between.
+   *
+   * Rejects with `NOT_LEADER`, `MEMBERSHIP_CHANGE_PENDING`, `MEMBERSHIP_CHANGE_REFUSED` (it did not
+   * happen), `OUTCOME_UNKNOWN` or `STOPPED` (perhaps it did, or will).
+   */
+  changeMembership(
+    changes: readonly MembershipChange[],
+    options?: Waiting & { readonly expectedIndex?: LogIndex },
+  ): Promise<Membership>
+
   /** Takes a snapshot now and forgets the log that it covers. Answers with what it covers. */
   snapshot(options?: Waiting): Promise<SnapshotMeta>
 
@@ -79,6 +101,8 @@ export interface NodeStatus {
   readonly appliedIndex: LogIndex
   readonly snapshotIndex: LogIndex
   readonly membership: Membership
+  /** Where the membership stands in the log. */
+  readonly membershipIndex: LogIndex
   /** What a leader knows of each other node; empty on others. */
   readonly peers: readonly PeerStatus[]
 }
@@ -93,6 +117,8 @@ export interface StartOptions<Result> extends Partial<NodeOptions> {
    * empty, and left out by a node that waits to be added to a cluster that runs already.
    */
   readonly membership?: Membership
+  /** Where members are found, for a node that waits to be added and knows nobody yet. */
+  readonly contacts?: readonly Peer[]
   /** Time, chance and scheduling. Default: the system's. */
   readonly environment?: Environment
   readonly trace?: Trace
@@ -142,6 +168,7 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     options,
     trace,
     snapshotIndex,
+    contacts: parts.contacts ?? [],
   })
   await loop.start()
   return {
@@ -149,6 +176,7 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     propose: (command, waiting = {}) => loop.propose(command, waiting),
     read: (waiting = {}) => loop.read(waiting),
     transferLeadership: (to, waiting = {}) => loop.transferLeadership(to ?? null, waiting),
+    changeMembership: (changes, waiting = {}) => loop.changeMembership(changes, waiting),
     snapshot: (waiting = {}) => loop.snapshot(waiting),
     status: () => loop.status(),
     watch: (waiting = {}) => loop.watch(waiting),

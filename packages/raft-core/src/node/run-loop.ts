@@ -7,7 +7,14 @@ import type { InstallSnapshot, Message } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
-import type { LogIndex, NodeId, SnapshotMeta } from '../types.ts'
+import type {
+  LogIndex,
+  Membership,
+  MembershipChange,
+  NodeId,
+  Peer,
+  SnapshotMeta,
+} from '../types.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, Waiting } from './node.ts'
@@ -27,7 +34,14 @@ export interface LoopParts<Result> {
   readonly options: NodeOptions
   readonly trace: Trace | null
   readonly snapshotIndex: LogIndex
+  readonly contacts: readonly Peer[]
 }
+
+const REFUSALS = {
+  'not-leader': 'NOT_LEADER',
+  pending: 'MEMBERSHIP_CHANGE_PENDING',
+  invalid: 'MEMBERSHIP_CHANGE_REFUSED',
+} as const
 
 /** Messages that may wait for a turn; more are dropped, as a network would. */
 const MAX_INBOX = 65_536
@@ -44,6 +58,7 @@ export class RunLoop<Result> {
   readonly #environment: Environment
   readonly #options: NodeOptions
   readonly #trace: Trace | null
+  readonly #contacts: readonly Peer[]
   readonly #proposals: Proposals<Result>
   readonly #reads: Reads
   readonly #applier: Applier<Result>
@@ -76,6 +91,7 @@ export class RunLoop<Result> {
     this.#environment = parts.environment
     this.#options = parts.options
     this.#trace = parts.trace
+    this.#contacts = parts.contacts
     this.#turns = new Turns(parts.environment, () => this.#turnSafely())
     this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
     this.#proposals = new Proposals(parts.options.maxPendingProposals)
@@ -110,7 +126,8 @@ export class RunLoop<Result> {
       onSnapshot: (message, chunks) => this.#receiveSnapshot(message, chunks),
       onUnreachable: (peer) => this.#turns.enqueue(() => this.#raft.peerUnreachable(peer)),
     })
-    this.#transport.setPeers(this.#raft.membership.peers)
+    const { peers } = this.#raft.membership
+    this.#transport.setPeers(peers.length > 0 ? peers : this.#contacts)
     this.#stopTicking = this.#environment.every(this.#options.tickMs, () => {
       // Ticks missed while the process stood still are not made up for: what arrived meanwhile is
       // taken in first, and may show that the leader is alive after all.
@@ -159,6 +176,26 @@ export class RunLoop<Result> {
       throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`)
   }
 
+  async changeMembership(
+    changes: readonly MembershipChange[],
+    { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
+  ): Promise<Membership> {
+    const term = await this.#turns.enter(() => {
+      const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
+      if ('refused' in outcome)
+        throw new RaftError(REFUSALS[outcome.refused], outcome.why, { leader: this.#raft.leader })
+      return this.#raft.term
+    })
+    return this.#turns.eventually(() => {
+      const { membership, membershipIndex, appliedIndex } = this.#raft
+      const isDone = membershipIndex <= appliedIndex && membership.outgoing.length === 0
+      if (this.#raft.term === term) return isDone ? membership : null
+      throw new RaftError('OUTCOME_UNKNOWN', 'leadership changed before the change was complete', {
+        leader: this.#raft.leader,
+      })
+    }, signal)
+  }
+
   async snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
     const { taking } = await this.#turns.eventually(() => {
       if (!this.#applier.isIdle || !this.#snapshots.canTake) return null
@@ -182,6 +219,7 @@ export class RunLoop<Result> {
       appliedIndex: raft.appliedIndex,
       snapshotIndex: this.#snapshots.index,
       membership: raft.membership,
+      membershipIndex: raft.membershipIndex,
       peers: raft.peers,
     }
   }

@@ -57,7 +57,7 @@ export class Turns {
     })
   }
 
-  /** Tries at the end of every turn, until `attempt` answers with something. */
+  /** Tries at the end of every turn, until `attempt` answers with something, or throws a RaftError. */
   eventually<Value>(attempt: () => Value | null, signal?: AbortSignal): Promise<Value> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped)
     return new Promise((resolve, reject) => {
@@ -70,10 +70,16 @@ export class Turns {
         reject(signal?.reason)
       }
       const run = (): void => {
-        const value = attempt()
-        if (value === null) return
-        end()
-        resolve(value)
+        try {
+          const value = attempt()
+          if (value === null) return
+          end()
+          resolve(value)
+        } catch (error) {
+          end()
+          reject(error)
+          if (!(error instanceof RaftError)) throw error
+        }
       }
       const job: Job = { run, cancel: reject }
       if (signal?.aborted === true) return abort()

@@ -5,6 +5,7 @@ import type { Entry, LogIndex, Position } from '../types.ts'
 import { advanceCommitIndex, commitUpTo } from './commit.ts'
 import { ignore, send, sendWhenDurable, truncateLog } from './effects.ts'
 import { requestSnapshot } from './install-snapshot.ts'
+import { trackPeers } from './peers.ts'
 import { becomeProbe, becomeReplicate, type Progress } from './progress.ts'
 import { acknowledgeRound } from './read-index.ts'
 import { progressOf, type RaftState } from './state.ts'
@@ -22,6 +23,7 @@ export function appendToLog(raft: RaftState, entries: readonly Entry[]): void {
     if (entry.type === 'membership') {
       const membership = decodeMembership(entry.data)
       raft.memberships.append(entry.index, membership)
+      if (raft.role === 'leader') trackPeers(raft)
       raft.trace?.({ type: 'membership-changed', node: raft.id, term: raft.term, membership })
     }
   }

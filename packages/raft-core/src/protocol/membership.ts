@@ -30,6 +30,18 @@ export class MembershipHistory {
     return this.#newest.index
   }
 
+  /** The newest one that is committed, given how far that reaches. */
+  committed(commitIndex: LogIndex): Membership {
+    for (let at = this.#memberships.length - 1; at > 0; at -= 1) {
+      const { index, membership } = this.#memberships[at] as {
+        index: LogIndex
+        membership: Membership
+      }
+      if (index <= commitIndex) return membership
+    }
+    return this.oldest
+  }
+
   /** As of the oldest index that still matters: what a snapshot taken there must say. */
   get oldest(): Membership {
     return (this.#memberships[0] as { membership: Membership }).membership

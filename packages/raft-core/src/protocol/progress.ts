@@ -35,6 +35,8 @@ export interface Progress {
   answered: boolean
   /** `matchIndex` at the last heartbeat: if it stands still, something was lost. */
   matchAtHeartbeat: LogIndex
+  /** It is no member any more, and is fed for this many ticks still; 0 for members. */
+  leavingTicks: number
 }
 
 /** What a leader tells of another node. */
@@ -62,6 +64,7 @@ export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: num
     active: true,
     answered: false,
     matchAtHeartbeat: 0,
+    leavingTicks: 0,
   }
 }
 

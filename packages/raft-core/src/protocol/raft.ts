@@ -2,7 +2,16 @@ import { decodeMembership, encodeMembership } from '../codec/records.ts'
 import { assert, InvariantError } from '../errors.ts'
 import type { InstallSnapshot } from '../messages.ts'
 import type { Role } from '../trace.ts'
-import type { Entry, LogIndex, Membership, NodeId, Position, SnapshotMeta, Term } from '../types.ts'
+import type {
+  Entry,
+  LogIndex,
+  Membership,
+  MembershipChange,
+  NodeId,
+  Position,
+  SnapshotMeta,
+  Term,
+} from '../types.ts'
 import { appendToLog, broadcastHeartbeat, handleFetched, replicate } from './append-entries.ts'
 import { advanceCommitIndex } from './commit.ts'
 import { type Effects, finishWrite, resetLog, takeEffects } from './effects.ts'
@@ -13,10 +22,10 @@ import {
   installSnapshot,
   wantsSnapshot,
 } from './install-snapshot.ts'
+import { changeMembership, continueChange, type MembershipOutcome } from './membership-change.ts'
 import { becomeProbe, type PeerStatus } from './progress.ts'
-import { isVoter } from './quorum.ts'
 import { requestRead, startReadRound } from './read-index.ts'
-import { campaign, countOwnVote } from './request-vote.ts'
+import { campaign, countOwnVote, mayCampaign } from './request-vote.ts'
 import { restartElectionTimer } from './roles.ts'
 import { createState, membership, progressOf, type RaftInit, type RaftState } from './state.ts'
 import { type ProtocolMessage, step } from './step.ts'
@@ -24,6 +33,7 @@ import { tick } from './tick.ts'
 import { startTransfer } from './transfer.ts'
 
 export type { Effects, FetchWork, ReadOutcome } from './effects.ts'
+export type { MembershipOutcome } from './membership-change.ts'
 export type { PeerStatus } from './progress.ts'
 export type { RaftInit } from './state.ts'
 export type { ProtocolMessage } from './step.ts'
@@ -123,10 +133,21 @@ export class Raft {
     return startTransfer(this.#raft, to)
   }
 
+  /**
+   * Changes who takes part. `expectedIndex` is the index of the membership that the caller has seen,
+   * so that two who change it at once do not undo each other's work; null for whichever it is.
+   */
+  changeMembership(
+    changes: readonly MembershipChange[],
+    expectedIndex: LogIndex | null,
+  ): MembershipOutcome {
+    return changeMembership(this.#raft, changes, expectedIndex)
+  }
+
   /** Starts an election now, if this node has a vote and does not lead. */
   campaign(): void {
     const raft = this.#raft
-    if (raft.role !== 'leader' && isVoter(membership(raft), raft.id)) campaign(raft)
+    if (raft.role !== 'leader' && mayCampaign(raft)) campaign(raft)
   }
 
   // Inputs: what was asked for is done.
@@ -189,6 +210,7 @@ export class Raft {
   /** Everything that is to be done now. A leader first sends its followers what they are due. */
   effects(): Effects {
     const raft = this.#raft
+    if (raft.role === 'leader') continueChange(raft)
     if (raft.role === 'leader') {
       if (startReadRound(raft)) broadcastHeartbeat(raft)
       for (const peer of raft.peers) replicate(raft, peer)
@@ -249,6 +271,11 @@ export class Raft {
 
   get membership(): Membership {
     return membership(this.#raft)
+  }
+
+  /** Where the membership in effect stands in the log. */
+  get membershipIndex(): LogIndex {
+    return this.#raft.memberships.currentIndex
   }
 
   /** The term of an entry of the log, as far as the log reaches. */

@@ -12,6 +12,15 @@ import {
 } from './roles.ts'
 import { lastLog, membership, type RaftState } from './state.ts'
 
+/**
+ * Has a vote in the membership in effect, or in the committed one: a node whose removal is in its log
+ * but not committed may be the only one that can still be elected (thesis 4.2.2).
+ */
+export function mayCampaign(raft: RaftState): boolean {
+  const { memberships, commitIndex, id } = raft
+  return isVoter(memberships.current, id) || isVoter(memberships.committed(commitIndex), id)
+}
+
 /** Starts an election; with PreVote, by asking whether it could be won (§5.2; thesis 9.6). */
 export function campaign(raft: RaftState): void {
   if (raft.options.preVote) requestPreVotes(raft)

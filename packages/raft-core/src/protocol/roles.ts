@@ -2,9 +2,9 @@ import { assert } from '../errors.ts'
 import type { Role } from '../trace.ts'
 import type { Entry, NodeId, Term } from '../types.ts'
 import { appendToLog } from './append-entries.ts'
-import { createProgress } from './progress.ts'
+import { trackPeers } from './peers.ts'
 import { loseReads } from './read-index.ts'
-import { membership, type RaftState } from './state.ts'
+import type { RaftState } from './state.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -57,14 +57,6 @@ export function becomeLeader(raft: RaftState): void {
   changeRole(raft, 'leader', raft.id)
   const noop: Entry = { index: raft.termStart, term: raft.term, type: 'no-op', data: NOTHING }
   appendToLog(raft, [noop])
-}
-
-/** One {@link Progress} for each other node of the membership, in the order of their ids. */
-function trackPeers(raft: RaftState): void {
-  const next = raft.log.lastIndex + 1
-  raft.peers = membership(raft)
-    .peers.filter((peer) => peer.id !== raft.id)
-    .map((peer) => createProgress(peer.id, next, raft.options.maxInflightMessages))
 }
 
 /** Somewhere in [T, 2T): nodes that lose their leader together do not all campaign together (§5.2). */

@@ -8,7 +8,6 @@ import {
   refuseStaleLeader,
 } from './append-entries.ts'
 import { ignore } from './effects.ts'
-import { isVoter } from './quorum.ts'
 import { handleReadIndex, handleReadIndexReply } from './read-index.ts'
 import {
   handlePreVote,
@@ -16,10 +15,11 @@ import {
   handleRequestVote,
   handleRequestVoteReply,
   hearsLeader,
+  mayCampaign,
   requestVotes,
 } from './request-vote.ts'
 import { becomeFollower } from './roles.ts'
-import { membership, type RaftState } from './state.ts'
+import type { RaftState } from './state.ts'
 
 /** The messages that the protocol itself answers; the rest carry proposals between nodes. */
 export type ProtocolMessage = Exclude<Message, { readonly type: 'propose' | 'propose-reply' }>
@@ -118,6 +118,6 @@ function follow(raft: RaftState, message: ProtocolMessage): boolean {
 /** The leader hands over: campaign at once, and without asking around first (thesis 3.10). */
 function handleTimeoutNow(raft: RaftState, message: ProtocolMessage): void {
   if (raft.role !== 'follower') return ignore(raft, message, 'only a follower takes over')
-  if (!isVoter(membership(raft), raft.id)) return ignore(raft, message, 'only a voter takes over')
+  if (!mayCampaign(raft)) return ignore(raft, message, 'only a voter takes over')
   requestVotes(raft, { transfer: true })
 }

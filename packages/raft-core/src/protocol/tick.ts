@@ -1,6 +1,7 @@
 import { broadcastHeartbeat, recoverLostMessages } from './append-entries.ts'
-import { isVoter, quorumValue } from './quorum.ts'
-import { campaign } from './request-vote.ts'
+import { tickLeaving } from './peers.ts'
+import { quorumValue } from './quorum.ts'
+import { campaign, mayCampaign } from './request-vote.ts'
 import { becomeFollower, restartElectionTimer } from './roles.ts'
 import { membership, progressOf, type RaftState } from './state.ts'
 import { tickTransfer } from './transfer.ts'
@@ -14,12 +15,13 @@ export function tick(raft: RaftState): void {
 
 /** A node that hears from no leader for an election timeout starts an election (§5.2). */
 function tickElection(raft: RaftState): void {
-  if (isVoter(membership(raft), raft.id)) campaign(raft)
+  if (mayCampaign(raft)) campaign(raft)
   else restartElectionTimer(raft)
 }
 
 function tickLeader(raft: RaftState): void {
   tickTransfer(raft)
+  tickLeaving(raft)
   if (raft.electionElapsed >= raft.options.electionTicks) {
     raft.electionElapsed = 0
     if (raft.options.checkQuorum && !hearsQuorum(raft)) return becomeFollower(raft, raft.term, null)

@@ -12,6 +12,7 @@ export class ScenarioCluster {
   readonly #cuts = new Set<string>()
   #held: { readonly type: MessageType | null; readonly from: NodeId; readonly to: NodeId }[] = []
   #heldParcels: Parcel[] = []
+  readonly #options: NodeSettings['options']
   readonly #tell: (line: string) => void
   readonly #onEvent: (event: RaftEvent) => void
 
@@ -23,25 +24,32 @@ export class ScenarioCluster {
   ) {
     this.#onEvent = onEvent
     this.#tell = tell
-    for (const [place, id] of founders.voters.entries())
-      this.nodes.set(
-        id,
-        new ScenarioNode({
-          id,
-          founders,
-          place,
-          options,
-          onEvent: (event) => this.#onEvent(event),
-          onRead: (read, index) =>
-            tell(
-              index < 0
-                ? `${id} lost track of read ${read}`
-                : `${id} may serve read ${read} at ${index}`,
-            ),
-          onApply: (entry) => this.#showApplied(id, entry),
-        }),
-      )
+    this.#options = options
+    for (const id of founders.voters) this.#add(id, founders)
     this.#settle()
+  }
+
+  /** Starts a node that knows nobody and waits to be added. */
+  addStranger(id: NodeId): void {
+    this.#add(id, null)
+  }
+
+  #add(id: NodeId, founders: Membership | null): void {
+    const node = new ScenarioNode({
+      id,
+      founders,
+      place: this.nodes.size,
+      options: this.#options,
+      onEvent: this.#onEvent,
+      onRead: (read, index) =>
+        this.#tell(
+          index < 0
+            ? `${id} lost track of read ${read}`
+            : `${id} may serve read ${read} at ${index}`,
+        ),
+      onApply: (entry) => this.#showApplied(id, entry),
+    })
+    this.nodes.set(id, node)
   }
 
   node(id: string): ScenarioNode {

@@ -1,8 +1,15 @@
-import type { NodeId, Position, RaftEvent } from '@coracle/raft-core'
+import type { Membership, NodeId, Position, RaftEvent } from '@coracle/raft-core'
 
 /** Where an entry stands, as the trace writes it: term/index. */
 export function place({ term, index }: Position): string {
   return `${term}/${index}`
+}
+
+/** Who takes part, as the trace writes it: voters, those who leave in brackets, learners. */
+export function list({ voters, outgoing, learners }: Membership): string {
+  const leaving = outgoing.length === 0 ? '' : ` (and the majority of ${outgoing.join(' ')})`
+  const learning = learners.length === 0 ? '' : `, learning: ${learners.join(' ')}`
+  return `${voters.join(' ')}${leaving}${learning}`
 }
 
 /** Tells an event in a line that a person can follow, or null for what goes without saying. */
@@ -36,6 +43,7 @@ export function narrate(event: RaftEvent): string | null {
     case 'snapshot-installed':
       return `${node} replaced its log by a snapshot up to ${place(event.position)}`
     case 'membership-changed':
+      return `${node} goes on with ${list(event.membership)}`
     case 'entries-applied':
     case 'message-sent':
     case 'message-received':

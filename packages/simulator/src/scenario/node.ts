@@ -19,7 +19,8 @@ export interface Parcel {
 
 export interface NodeSettings {
   readonly id: NodeId
-  readonly founders: Membership
+  /** Who founds the cluster; null for a node that waits to be added. */
+  readonly founders: Membership | null
   /** Places of nodes spread their election timeouts, so that no two are alike. */
   readonly place: number
   readonly options: Parameters<typeof resolveOptions>[0]

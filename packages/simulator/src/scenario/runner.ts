@@ -1,6 +1,6 @@
-import { bootstrapMembership, type MessageType } from '@coracle/raft-core'
+import { bootstrapMembership, type MembershipChange, type MessageType } from '@coracle/raft-core'
 import { ScenarioCluster } from './cluster.ts'
-import { narrate, place } from './narrate.ts'
+import { list, narrate, place } from './narrate.ts'
 import type { NodeSettings } from './node.ts'
 
 /** A scenario that cannot be run as it is written; names the line. */
@@ -18,12 +18,14 @@ export class ScenarioError extends Error {
  * | command | what it does |
  * |---|---|
  * | `nodes a b c [option=value …]` | starts a cluster of these founders |
+ * | `stranger d` | starts an empty node that waits to be added |
  * | `elect a` | has `a` elected, without telling how |
  * | `campaign a` | `a` starts an election now |
  * | `tick a [n]` | lets `n` ticks pass on `a` |
  * | `propose a x=1 …` | has the leader `a` append commands |
  * | `read a n` | `a` asks from which index on a read numbered `n` is linearizable |
  * | `transfer a b` | the leader `a` hands over to `b` |
+ * | `change a step id …` | the leader `a` changes the membership, by steps such as `add-learner d` |
  * | `deliver` | delivers what is on its way now |
  * | `stabilize` | delivers until nothing is on its way |
  * | `drop` | loses what is on its way or held |
@@ -39,6 +41,7 @@ export class ScenarioError extends Error {
  * | `compact a [keep]` | `a` takes a snapshot and forgets the log, but for `keep` entries |
  * | `log a …` | shows terms and indexes of what the logs hold |
  * | `state a …` | shows what the nodes have applied |
+ * | `members a …` | shows who takes part, as the nodes see it |
  * | `status a …` | shows role, term, and commit index |
  */
 export function runScenario(text: string): string {
@@ -130,6 +133,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     )
   },
 
+  stranger: (run, [id = '']) => run.cluster.addStranger(id),
+
+  change(run, [id = '', ...words]) {
+    const outcome = run.cluster.node(id).raft.changeMembership(parseChanges(words), null)
+    if ('refused' in outcome) run.tell(`${id} refused the change: ${outcome.why}`)
+  },
+
   elect(run, [id = '']) {
     const { raft } = run.cluster.node(id)
     run.quietly(() => {
@@ -219,12 +229,34 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     }
   },
 
+  members(run, ids) {
+    for (const id of ids) run.tell(`${id} knows ${list(run.cluster.node(id).raft.membership)}`)
+  },
+
   status(run, ids) {
     for (const id of ids) {
       const { role, term, commitIndex } = run.cluster.node(id).raft
       run.tell(`${id} is ${role} at term ${term}, committed up to ${commitIndex}`)
     }
   },
+}
+
+const STEPS: readonly string[] = [
+  'add-voter',
+  'add-learner',
+  'promote-learner',
+  'demote-voter',
+  'remove',
+]
+
+function parseChanges(words: readonly string[]): MembershipChange[] {
+  const changes: MembershipChange[] = []
+  for (let at = 0; at < words.length; at += 2) {
+    const [type = '', id = ''] = words.slice(at, at + 2)
+    if (!STEPS.includes(type)) throw new Error(`there is no step ${type}`)
+    changes.push({ type, id, peer: { id, address: '' } } as unknown as MembershipChange)
+  }
+  return changes
 }
 
 function parseOption(word: string): [string, number | boolean] {

@@ -1,0 +1,158 @@
+import { encodeMembership } from '../codec/records.ts'
+import type { LogIndex, Membership, MembershipChange, NodeId, Peer } from '../types.ts'
+import { appendToLog } from './append-entries.ts'
+import { knowsCommitted } from './commit.ts'
+import { isVoter } from './quorum.ts'
+import { becomeFollower } from './roles.ts'
+import { membership, progressOf, type RaftState } from './state.ts'
+import { startTransfer } from './transfer.ts'
+
+/** What became of a change that was asked for: where it stands in the log, or why it does not. */
+export type MembershipOutcome =
+  | { readonly index: LogIndex }
+  | { readonly refused: 'not-leader' | 'pending' | 'invalid'; readonly why: string }
+
+/**
+ * Appends a new membership, which is in effect from then on (§6). One change at a time, and none
+ * before this leader has committed an entry of its term: two changes that do not know of each other
+ * could have majorities that do not overlap.
+ */
+export function changeMembership(
+  raft: RaftState,
+  changes: readonly MembershipChange[],
+  expectedIndex: LogIndex | null,
+): MembershipOutcome {
+  const { memberships } = raft
+  if (raft.role !== 'leader' || raft.transfer !== null)
+    return { refused: 'not-leader', why: 'only a leader changes the membership' }
+  if (!knowsCommitted(raft))
+    return { refused: 'pending', why: 'the leader has not committed an entry of its term yet' }
+  if (memberships.currentIndex > raft.commitIndex || membership(raft).outgoing.length > 0)
+    return { refused: 'pending', why: 'another change is under way' }
+  if (expectedIndex !== null && expectedIndex !== memberships.currentIndex)
+    return {
+      refused: 'invalid',
+      why: `the membership is that of index ${memberships.currentIndex}, not ${expectedIndex}`,
+    }
+  const next = applyChanges(membership(raft), changes, (id) => hasCaughtUp(raft, id))
+  if (typeof next === 'string') return { refused: 'invalid', why: next }
+  return { index: appendMembership(raft, next) }
+}
+
+/**
+ * Takes a committed change to its end: leaves the joint membership, and hands over if this leader
+ * is no longer part of it. Goes on from where an earlier leader left off, too.
+ */
+export function continueChange(raft: RaftState): void {
+  if (!knowsCommitted(raft) || raft.memberships.currentIndex > raft.commitIndex) return
+  const current = membership(raft)
+  if (current.outgoing.length > 0) appendMembership(raft, leaveJoint(current))
+  else if (!isVoter(current, raft.id) && raft.transfer === null) abdicate(raft)
+}
+
+/**
+ * A leader that is no voter any more has led until its removal was committed, without counting
+ * itself (thesis 4.2.2). It hands over, or just steps down if nobody can take over at once.
+ */
+function abdicate(raft: RaftState): void {
+  if (startTransfer(raft, null) === null) becomeFollower(raft, raft.term, null)
+}
+
+function appendMembership(raft: RaftState, next: Membership): LogIndex {
+  const index = raft.log.lastIndex + 1
+  const data = encodeMembership(next)
+  appendToLog(raft, [{ index, term: raft.term, type: 'membership', data }])
+  return index
+}
+
+/** A learner whose log is this close to the leader's soon has all of it (thesis 4.2.1). */
+function hasCaughtUp(raft: RaftState, id: NodeId): boolean {
+  const peer = progressOf(raft, id)
+  if (peer === null || !peer.active) return false
+  return peer.matchIndex + raft.options.maxPromotionLag >= raft.log.lastIndex
+}
+
+/** The membership after `changes`, joint if they change more than one voter; or why there is none. */
+export function applyChanges(
+  current: Membership,
+  changes: readonly MembershipChange[],
+  isCaughtUp: (id: NodeId) => boolean,
+): Membership | string {
+  const voters = new Set(current.voters)
+  const learners = new Set(current.learners)
+  const peers = new Map(current.peers.map((peer) => [peer.id, peer]))
+  const named = new Set<NodeId>()
+  for (const change of changes) {
+    const id = 'peer' in change ? change.peer.id : change.id
+    if (named.has(id)) return `${id} is named twice`
+    named.add(id)
+    const refusal = refusalOf(change, { voters, learners, isCaughtUp })
+    if (refusal !== null) return refusal
+    if ('peer' in change) peers.set(id, change.peer)
+    if (change.type === 'move') continue
+    voters.delete(id)
+    learners.delete(id)
+    if (change.type === 'add-voter' || change.type === 'promote-learner') voters.add(id)
+    if (change.type === 'add-learner' || change.type === 'demote-voter') learners.add(id)
+  }
+  if (voters.size === 0) return 'no voter would be left'
+  return assemble(current, voters, learners, peers)
+}
+
+interface Standing {
+  readonly voters: ReadonlySet<NodeId>
+  readonly learners: ReadonlySet<NodeId>
+  readonly isCaughtUp: (id: NodeId) => boolean
+}
+
+function refusalOf(change: MembershipChange, standing: Standing): string | null {
+  const { voters, learners, isCaughtUp } = standing
+  switch (change.type) {
+    case 'add-voter':
+    case 'add-learner': {
+      const { id } = change.peer
+      return voters.has(id) || learners.has(id) ? `${id} is a member already` : null
+    }
+    case 'promote-learner':
+      if (!learners.has(change.id)) return `${change.id} is no learner`
+      return isCaughtUp(change.id) ? null : `${change.id} has not caught up with the leader`
+    case 'demote-voter':
+      return voters.has(change.id) ? null : `${change.id} is no voter`
+    case 'remove':
+      return voters.has(change.id) || learners.has(change.id) ? null : `${change.id} is no member`
+    case 'move': {
+      const { id } = change.peer
+      return voters.has(id) || learners.has(id) ? null : `${id} is no member`
+    }
+  }
+}
+
+function assemble(
+  current: Membership,
+  voters: ReadonlySet<NodeId>,
+  learners: ReadonlySet<NodeId>,
+  peers: ReadonlyMap<NodeId, Peer>,
+): Membership {
+  const joined = [...voters].filter((id) => !current.voters.includes(id)).length
+  const left = current.voters.filter((id) => !voters.has(id)).length
+  // Majorities before and after a change of one voter always overlap; otherwise both must agree.
+  const outgoing = joined + left > 1 ? current.voters : []
+  const members = new Set([...voters, ...learners, ...outgoing])
+  return {
+    voters: [...voters].sort(),
+    outgoing,
+    learners: [...learners].sort(),
+    peers: [...peers.values()].filter((peer) => members.has(peer.id)).sort(byId),
+  }
+}
+
+/** Once both majorities have agreed to the new membership, the old one has no say any more (§6). */
+export function leaveJoint(joint: Membership): Membership {
+  const members = new Set([...joint.voters, ...joint.learners])
+  return { ...joint, outgoing: [], peers: joint.peers.filter((peer) => members.has(peer.id)) }
+}
+
+function byId(a: Peer, b: Peer): number {
+  if (a.id === b.id) return 0
+  return a.id < b.id ? -1 : 1
+}
