@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest'
-import { forEachChange } from '../src/change-log.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { ChangeLog, forEachChange } from '../src/change-log.ts'
 import { boundsOf } from '../src/key.ts'
 import { Store } from '../src/store.ts'
 import { bytes } from './requests.ts'
@@ -79,5 +79,18 @@ describe('the log of changes', () => {
     for (let at = 0; at < 5; at++) put(store, 'b')
     store.compact(6)
     expect(changes(store, 0, 99)).toEqual(['2/0 put old', '6/0 put b', '7/0 put b'])
+  })
+
+  test('finds any of n versions of a key in O(log n) steps', () => {
+    const store = new Store(PACE)
+    for (let at = 0; at < 10_000; at++) put(store, 'hot')
+    const steps = vi.spyOn(ChangeLog.prototype, 'locate')
+    const bounds = boundsOf({ key: bytes('hot'), rangeEnd: new Uint8Array(0) })
+    for (let revision = 2; revision <= 10_001; revision += 111) {
+      steps.mockClear()
+      expect(store.select(bounds, { revision, limit: 1 })).toEqual([(revision - 1) * 2])
+      expect(steps.mock.calls.length).toBeLessThan(4 * Math.log2(10_000))
+    }
+    steps.mockRestore()
   })
 })
