@@ -1,11 +1,14 @@
 /** What every service is made with. */
 import type { KvResult } from '@coracle/kv-state-machine'
-import type { RaftNode } from '@coracle/raft-core'
 import * as errors from './errors.ts'
 import { fromBigInt, type Int64 } from './int64.ts'
 import { followLeadership, type Leadership } from './leadership.ts'
-import type { EtcdServicesOptions, ResolvedOptions } from './options.ts'
-import { resolveOptions } from './options.ts'
+import {
+  type EtcdNode,
+  type EtcdServicesOptions,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts'
 import { type Cancellable, type PendingRequests, pendingRequests } from './pending.ts'
 import type { ResponseHeader } from './wire.ts'
 
@@ -27,7 +30,7 @@ export function serviceContext(options: EtcdServicesOptions): ServiceContext {
 class Context implements ServiceContext {
   readonly options: ResolvedOptions
   readonly leadership: Leadership
-  readonly #node: RaftNode<KvResult>
+  readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64
   readonly #memberId: Int64

@@ -142,24 +142,14 @@ export interface FailureContext {
 export function proposalError(error: unknown, context: FailureContext): EtcdError {
   if (error instanceof EtcdError) return error
   if (!(error instanceof RaftError)) return unexpected(error)
-  switch (error.code) {
-    case 'PROPOSAL_TOO_LARGE':
-      return requestTooLarge
-    case 'PROPOSAL_DROPPED':
-    case 'NOT_LEADER':
-      // It waited for a leader in vain, or it lost its place to a new one, or the leader is full.
-      if (!context.hasLeader) return timeoutError(context)
-      return context.leaderChanged ? leaderChanged : tooManyRequests
-    case 'OUTCOME_UNKNOWN':
-    case 'UNAVAILABLE':
-      return timeoutError(context)
-    case 'STOPPED':
-      return stopped
-    case 'COMPACTED':
-    case 'MEMBERSHIP_CHANGE_PENDING':
-    case 'MEMBERSHIP_CHANGE_REFUSED':
-      return unexpected(error)
-  }
+  const { code } = error
+  if (code === 'PROPOSAL_TOO_LARGE') return requestTooLarge
+  if (code === 'OUTCOME_UNKNOWN' || code === 'UNAVAILABLE') return timeoutError(context)
+  if (code === 'STOPPED') return stopped
+  if (code !== 'PROPOSAL_DROPPED' && code !== 'NOT_LEADER') return unexpected(error)
+  // It waited for a leader in vain, or lost its place to a new one, or the leader has no room.
+  if (!context.hasLeader) return timeoutError(context)
+  return context.leaderChanged ? leaderChanged : tooManyRequests
 }
 
 /** What became of a linearizable read. Nothing was to happen, so clients may always try again. */

@@ -5,6 +5,6 @@
  */
 export { type EtcdServer, type EtcdServerOptions, etcdServer } from './server.ts'
 export { createEtcdServices, type EtcdServices, type GrpcService } from './services.ts'
-export type { EtcdLimits, EtcdServicesOptions } from './options.ts'
+export type { EtcdLimits, EtcdNode, EtcdServicesOptions } from './options.ts'
 export { clusterId, type EtcdId, memberId, memberIdOf, nodeIdOf } from './ids.ts'
 export { ETCD_VERSION } from './version.ts'

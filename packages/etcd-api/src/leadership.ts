@@ -1,5 +1,6 @@
 /** Who leads, as this member knows it: kept at hand, so that no request has to ask for it. */
-import type { NodeId, NodeStatus, RaftNode, Term } from '@coracle/raft-core'
+import type { NodeId, NodeStatus, Term } from '@coracle/raft-core'
+import type { EtcdNode } from './options.ts'
 
 export interface Leadership extends AsyncDisposable {
   readonly term: Term
@@ -13,7 +14,7 @@ export interface Leadership extends AsyncDisposable {
 }
 
 /** Follows `node` until it is disposed or the node stops. */
-export function followLeadership(node: RaftNode): Leadership {
+export function followLeadership(node: EtcdNode): Leadership {
   return new Follower(node)
 }
 
@@ -27,7 +28,7 @@ class Follower implements Leadership {
   readonly #stop = new AbortController()
   readonly #following: Promise<void>
 
-  constructor(node: RaftNode) {
+  constructor(node: EtcdNode) {
     this.observe(node.status())
     this.#following = this.#follow(node)
   }
@@ -45,7 +46,7 @@ class Follower implements Leadership {
   }
 
   /** A watch that ends or fails is a node that stopped: whatever is asked of it says so itself. */
-  async #follow(node: RaftNode): Promise<void> {
+  async #follow(node: EtcdNode): Promise<void> {
     try {
       for await (const status of node.watch({ signal: this.#stop.signal })) this.observe(status)
     } catch {

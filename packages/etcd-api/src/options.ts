@@ -27,8 +27,11 @@ const DEFAULT_LIMITS: EtcdLimits = {
   maxPendingBytes: 256 << 20,
 }
 
+/** What the services need of a node. */
+export type EtcdNode = Pick<RaftNode<KvResult>, 'propose' | 'read' | 'status' | 'watch'>
+
 export interface EtcdServicesOptions {
-  readonly node: RaftNode<KvResult>
+  readonly node: EtcdNode
   /** The very state machine that `node` applies to. */
   readonly stateMachine: KvStateMachine
   readonly cluster: {
@@ -43,7 +46,7 @@ export interface EtcdServicesOptions {
 }
 
 export interface ResolvedOptions {
-  readonly node: RaftNode<KvResult>
+  readonly node: EtcdNode
   readonly stateMachine: KvStateMachine
   readonly clusterId: EtcdId
   readonly memberId: EtcdId

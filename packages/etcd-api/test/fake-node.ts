@@ -4,21 +4,21 @@ import type {
   Membership,
   NodeId,
   NodeStatus,
-  RaftNode,
   StateMachine,
   Waiting,
 } from '@coracle/raft-core'
 import type { KvResult } from '@coracle/kv-state-machine'
+import type { EtcdNode } from '../src/index.ts'
 
-export interface FakeNode extends RaftNode<KvResult> {
+export interface FakeNode extends EtcdNode {
   /** The commands that were proposed, in order. */
   readonly commands: readonly Uint8Array[]
   /** How many proposals and reads are held. */
   readonly held: number
-  /** From now on nothing is answered until the wait is aborted. */
+  /** From now on nothing is answered until it is released. */
   hold(): void
-  /** Everything that is held is answered, and so is what follows. */
-  release(): void
+  /** Everything that is held is answered, or fails with `error`; what follows is answered. */
+  release(error?: Error): void
   /** From now on every proposal and read fails with this. */
   failWith(error: Error): void
   /** Resolves when `count` proposals and reads are held. */
@@ -37,20 +37,17 @@ export function fakeNode(
 }
 
 class Fake implements FakeNode {
-  readonly id: NodeId
   readonly commands: Uint8Array[] = []
-  readonly stopped: Promise<Error | null> = new Promise(() => {})
   readonly #stateMachine: StateMachine<KvResult>
   #status: NodeStatus
   #mode: 'answer' | 'hold' | Error = 'answer'
   #watchError: Error | null = null
   readonly #listeners = new Set<() => void>()
-  readonly #held = new Set<() => void>()
+  readonly #held = new Set<(error?: Error) => void>()
   readonly #holders = new Set<() => void>()
 
   constructor(stateMachine: StateMachine<KvResult>, id: NodeId, membership: Membership) {
     this.#stateMachine = stateMachine
-    this.id = id
     this.#status = {
       id,
       role: 'leader',
@@ -62,13 +59,14 @@ class Fake implements FakeNode {
       appliedIndex: 3,
       snapshotIndex: 0,
       membership,
+      membershipIndex: 1,
       peers: [],
     }
   }
 
-  async propose(data: Uint8Array, { signal }: Waiting = {}): Promise<Applied<KvResult>> {
+  async propose(data: Uint8Array): Promise<Applied<KvResult>> {
     this.commands.push(data)
-    await this.#obstacle(signal)
+    await this.#obstacle()
     const index = this.#status.lastIndex + 1
     const { term } = this.#status
     this.#status = { ...this.#status, lastIndex: index, commitIndex: index, appliedIndex: index }
@@ -77,22 +75,17 @@ class Fake implements FakeNode {
     return { index, term, result }
   }
 
-  async read({ signal }: Waiting = {}): Promise<number> {
-    await this.#obstacle(signal)
+  async read(): Promise<number> {
+    await this.#obstacle()
     return this.#status.appliedIndex
   }
 
-  async #obstacle(signal: AbortSignal | undefined): Promise<void> {
+  async #obstacle(): Promise<void> {
     if (this.#mode instanceof Error) throw this.#mode
     if (this.#mode === 'answer') return
     await new Promise<void>((resolve, reject) => {
-      this.#held.add(resolve)
-      this.#heldChanged()
-      signal?.addEventListener('abort', () => {
-        if (!this.#held.delete(resolve)) return
-        this.#heldChanged()
-        reject(signal.reason)
-      })
+      this.#held.add((error) => (error === undefined ? resolve() : reject(error)))
+      for (const check of this.#holders) check()
     })
   }
 
@@ -100,15 +93,10 @@ class Fake implements FakeNode {
     return this.#held.size
   }
 
-  #heldChanged(): void {
-    for (const check of this.#holders) check()
-  }
-
-  release(): void {
+  release(error?: Error): void {
     this.#mode = 'answer'
-    for (const resolve of this.#held) resolve()
+    for (const settle of this.#held) settle(error)
     this.#held.clear()
-    this.#heldChanged()
   }
 
   hold(): void {
@@ -167,13 +155,7 @@ class Fake implements FakeNode {
     }
   }
 
-  transferLeadership(): Promise<never> {
-    return Promise.reject(new Error('not staged'))
+  changeMembership(): Promise<Membership> {
+    return Promise.reject(new Error('the fake has no members to change'))
   }
-
-  snapshot(): Promise<never> {
-    return Promise.reject(new Error('not staged'))
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

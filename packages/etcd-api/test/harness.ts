@@ -61,6 +61,8 @@ export interface RawClient extends Disposable {
   bytes(path: string, request: Uint8Array, options?: RawOptions): Promise<Uint8Array>
   /** All messages of a server stream. */
   stream(method: string, request?: object): Promise<Record<string, unknown>[]>
+  /** The first message of a server stream, which is then abandoned. */
+  firstOf(method: string, request?: object): Promise<Record<string, unknown>>
 }
 
 export interface RawOptions extends CallOptions {
@@ -118,6 +120,21 @@ export function rawClient(address: string): RawClient {
     if (schema === undefined) throw new Error(`no method ${name}`)
     return schema
   }
+  async function* messagesOf(
+    name: string,
+    request: object = {},
+  ): AsyncGenerator<Record<string, unknown>> {
+    const { service, method, requestType, responseType } = schemaOf(name)
+    const encoded = codecOf(requestType).encode(request)
+    const path = `/${service}/${method}`
+    const call = client.makeServerStreamRequest(path, identity, identity, encoded)
+    try {
+      for await (const message of call)
+        yield plain(codecOf(responseType).decode(message)) as Record<string, unknown>
+    } finally {
+      call.cancel()
+    }
+  }
   return {
     bytes,
     async call(name, request = {}, options = {}) {
@@ -126,15 +143,14 @@ export function rawClient(address: string): RawClient {
       const answer = await bytes(`/${service}/${method}`, encoded, options)
       return plain(codecOf(responseType).decode(answer)) as Record<string, unknown>
     },
-    async stream(name, request = {}) {
-      const { service, method, requestType, responseType } = schemaOf(name)
-      const encoded = codecOf(requestType).encode(request)
-      const path = `/${service}/${method}`
-      const call = client.makeServerStreamRequest(path, identity, identity, encoded)
+    async stream(name, request) {
       const messages: Record<string, unknown>[] = []
-      for await (const message of call)
-        messages.push(plain(codecOf(responseType).decode(message)) as Record<string, unknown>)
+      for await (const message of messagesOf(name, request)) messages.push(message)
       return messages
+    },
+    async firstOf(name, request) {
+      for await (const message of messagesOf(name, request)) return message
+      throw new Error('the stream was empty')
     },
     [Symbol.dispose]: () => client.close(),
   }

@@ -145,14 +145,19 @@ describe('KV', () => {
     const answer = await call('KV/Txn', { success: [range], failure: [range] })
     expect(answer).toMatchObject({ succeeded: true, responses: [{ response_range: { count: 1 } }] })
     expect(harness.node.commands.length).toBe(before)
-    await call('KV/Txn', { success: [{ request_put: { key: text('prev') } }], failure: [range] })
-    expect(harness.node.commands.length).toBe(before + 1)
+    const put = { request_put: { key: text('prev') } }
+    await call('KV/Txn', { success: [put], failure: [range] })
+    await call('KV/Txn', { success: [range], failure: [put] })
+    await call('KV/Txn', { success: [{ request_txn: { success: [range] } }] })
+    expect(harness.node.commands.length).toBe(before + 3)
   })
 
   test('an operator that does not exist holds; a target that does not exist compares as equal', async () => {
     const holds = async (compare: object): Promise<boolean> =>
       'succeeded' in (await call('KV/Txn', { compare: [{ key: text('prev'), ...compare }] }))
     expect(await holds({ result: 9, target: 0, version: 77 })).toBe(true)
+    expect(await holds({ result: 9, target: 3, value: text('77') })).toBe(true)
+    expect(await holds({ result: 9, target: 3, key: text('absent') })).toBe(false)
     expect(await holds({ result: 0, target: 9 })).toBe(true)
     expect(await holds({ result: 3, target: 9 })).toBe(false)
     expect(await holds({ result: 1, target: 9 })).toBe(false)
@@ -192,6 +197,29 @@ describe('KV', () => {
     expect({ ...parts.at(-1), kvs }).toEqual(whole)
     const count = await fresh.client.stream('KV/RangeStream', { ...range, count_only: true })
     expect(count).toEqual([{ range_response: { header: whole['header'], count: 50 } }])
+  })
+
+  test('a stream takes half as many keys when a chunk was larger than a request may be', async () => {
+    await using fresh = await startHarness({ limits: { maxRequestBytes: 20_000 } })
+    const value = new Uint8Array(3_000)
+    for (let i = 10; i < 40; i++) await fresh.client.call('KV/Put', { key: text(`k${i}`), value })
+    const chunks = await fresh.client.stream('KV/RangeStream', {
+      key: text('k'),
+      range_end: text('l'),
+    })
+    const parts = chunks.map((chunk) => chunk['range_response'] as { kvs: unknown[] })
+    expect(parts.map(({ kvs }) => kvs.length)).toEqual([10, 5, 5, 5, 5])
+  })
+
+  test('a client that leaves in the middle of a stream harms nobody', async () => {
+    await using fresh = await startHarness()
+    const value = new Uint8Array(100_000)
+    for (let i = 10; i < 40; i++) await fresh.client.call('KV/Put', { key: text(`k${i}`), value })
+    const range = { key: text('k'), range_end: text('l') }
+    expect(await fresh.client.firstOf('KV/RangeStream', range)).toHaveProperty('range_response')
+    expect(await fresh.client.call('KV/Range', { ...range, count_only: true })).toMatchObject({
+      count: 30,
+    })
   })
 
   test('leases and revisions keep all their bits', async () => {

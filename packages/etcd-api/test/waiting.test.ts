@@ -190,6 +190,25 @@ describe('what a client is told when Raft fails', () => {
     )
   })
 
+  test.each([
+    ['KV/Range', new RaftError('UNAVAILABLE', ''), 'leader changed'],
+    ['KV/Put', new RaftError('PROPOSAL_DROPPED', ''), 'leader changed'],
+    [
+      'KV/Put',
+      new RaftError('OUTCOME_UNKNOWN', ''),
+      'request timed out, possibly due to previous leader failure',
+    ],
+  ])('%s after the leader changed, %s', async (method, error, reason) => {
+    await using harness = await staged()
+    harness.node.hold()
+    const answer = harness.client.call(method, put)
+    await harness.node.holding(1)
+    harness.node.changeStatus({ term: 3, leader: 'abc', role: 'follower' })
+    await harness.client.call('Maintenance/Status')
+    harness.node.release(error)
+    await expect(answer).rejects.toMatchObject(refused(14, `etcdserver: ${reason}`))
+  })
+
   test('a proposal that was dropped for want of a leader timed out', async () => {
     await using harness = await staged()
     harness.node.changeStatus({ leader: null })

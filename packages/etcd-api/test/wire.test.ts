@@ -53,6 +53,7 @@ describe('the schema is etcd’s', () => {
       Buffer.from('c03e01' + '0a0161', 'hex'),
     )
     expect(Object.keys(decoded)).toEqual(['key'])
+    expect('$unknowns' in decoded).toBe(false)
     expect(decoded.key).toEqual(text('a'))
     expect(Buffer.isBuffer(decoded.key)).toBe(false)
   })
