@@ -43,10 +43,12 @@ export function step(raft: RaftState, message: ProtocolMessage): void {
 /**
  * A node that was away, or was removed, may campaign with a term that nobody else has reached.
  * While a leader is heard it gets no vote, and its term is not adopted (thesis 4.2.3), unless the
- * leader itself asked for the election.
+ * leader itself asked for the election. A member that really is ahead refuses what the leader sends,
+ * and the leader learns of the term from that.
  */
 function disturbs(raft: RaftState, message: ProtocolMessage): boolean {
-  if (message.type !== 'request-vote' || message.transfer) return false
+  if (message.type !== 'pre-vote' && (message.type !== 'request-vote' || message.transfer))
+    return false
   return raft.options.checkQuorum && message.term > raft.term && hearsLeader(raft)
 }
 

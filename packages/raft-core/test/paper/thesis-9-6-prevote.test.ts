@@ -8,8 +8,9 @@ import {
   preVote,
   preVoteReply,
   requestVote,
+  voters,
 } from '../support/messages.ts'
-import { server } from '../support/server.ts'
+import { diskWith, server } from '../support/server.ts'
 
 describe('thesis 9.6 preventing disruptions when a server rejoins', () => {
   test('a server asks around before it begins an election, and its term stays as it is', () => {
@@ -143,6 +144,36 @@ describe('thesis 4.2.3 disruptive servers', () => {
     a.lead()
     expect(a.receive(requestVote({ from: 'c', term: 9, last: [8, 8] }))).toEqual([])
     expect(a.raft.role).toBe('leader')
+  })
+})
+
+describe('thesis 4.2.3 disruptive servers whose term is ahead', () => {
+  test('a server that was removed and is ahead by a term deposes nobody by asking around', () => {
+    const cluster = new Cluster(['a', 'b', 'c', 'z'], (id) =>
+      id === 'z'
+        ? { disk: diskWith({ term: 9, terms: [1], members: voters('a', 'b', 'c', 'z') }) }
+        : { disk: diskWith({ term: 1, terms: [1], members: voters('a', 'b', 'c') }) },
+    )
+    cluster.elect('a')
+    cluster.tick(50)
+    expect(cluster.at('z').raft.term).toBe(9)
+    expect([cluster.at('a').raft.role, cluster.at('a').raft.term]).toEqual(['leader', 2])
+  })
+
+  test('a member that is ahead by a term is let in by an election', () => {
+    const cluster = new Cluster(['a', 'b', 'c'], (id) => ({
+      disk: diskWith({ term: id === 'c' ? 9 : 1 }),
+    }))
+    cluster.cut(['a', 'c'], ['b', 'c'])
+    cluster.elect('a')
+    cluster.propose('a', 'x')
+    cluster.stabilize()
+    cluster.heal()
+    cluster.tick(40)
+    const leaders = [...cluster.servers.values()].filter(({ raft }) => raft.role === 'leader')
+    expect(leaders).toHaveLength(1)
+    expect(leaders[0]?.raft.term).toBeGreaterThan(9)
+    expect(cluster.at('c').state).toEqual(['x'])
   })
 })
 
