@@ -1,0 +1,103 @@
+/** What the tests of a live listener share: nodes that remember, and callers that do as they like. */
+import type { Message, Transport } from '@coracle/raft-core'
+import { connect, type Socket } from 'node:net'
+import { expect, onTestFinished } from 'vitest'
+import { FRAME_HEADER_BYTES, MAGIC, seal } from '../src/frame.ts'
+import { encodeHello, type Purpose } from '../src/handshake.ts'
+import {
+  type TcpEvent,
+  type TcpTransport,
+  tcpTransport,
+  type TcpTransportOptions,
+} from '../src/index.ts'
+
+export interface TestNode {
+  readonly transport: TcpTransport
+  readonly address: string
+  readonly port: number
+  readonly events: TcpEvent[]
+  readonly received: Message[]
+  readonly unreachable: string[]
+}
+
+/** A running node that is disposed when the test is over. */
+export async function startNode(
+  id: string,
+  options: Partial<TcpTransportOptions> = {},
+): Promise<TestNode> {
+  const events: TcpEvent[] = []
+  const received: Message[] = []
+  const unreachable: string[] = []
+  const transport = tcpTransport({
+    id,
+    cluster: 'test',
+    listen: { host: '127.0.0.1', port: 0 },
+    trace: (event) => events.push(event),
+    ...options,
+  })
+  onTestFinished(() => transport[Symbol.asyncDispose]())
+  await transport.start({
+    onMessage: (message) => received.push(message),
+    onSnapshot: async (_message, chunks) => {
+      const reader = chunks[Symbol.asyncIterator]()
+      for (let next = await reader.next(); next.done !== true;) next = await reader.next()
+    },
+    onUnreachable: (peer) => unreachable.push(peer),
+  })
+  const address = transport.address()
+  const port = Number(address.split(':').at(-1))
+  return { transport, address, port, events, received, unreachable }
+}
+
+/** Waits for it, with a deadline. */
+export async function until(condition: () => boolean): Promise<void> {
+  await expect.poll(condition, { timeout: 10_000, interval: 5 }).toBe(true)
+}
+
+/** Reasons for which callers were turned away. */
+export function refusals(node: TestNode): string[] {
+  return node.events.flatMap((event) => (event.type === 'connection-refused' ? [event.why] : []))
+}
+
+export interface Caller {
+  readonly socket: Socket
+  readonly closed: Promise<void>
+}
+
+/** A caller that is no transport. */
+export function call(port: number): Caller {
+  const socket = connect({ host: '127.0.0.1', port })
+  socket.on('error', () => {})
+  onTestFinished(() => {
+    socket.destroy()
+  })
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
+  return { socket, closed }
+}
+
+export function hello(over: Partial<Parameters<typeof encodeHello>[0]> = {}): Uint8Array {
+  const purpose: Purpose = 'messages'
+  const fields = { cluster: 'test', from: 'x', to: 'b', purpose, minVersion: 1, maxVersion: 1 }
+  return new Uint8Array([...MAGIC, ...encodeHello({ ...fields, ...over })])
+}
+
+export function framed(payload: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + payload.length)
+  frame.set(payload, FRAME_HEADER_BYTES)
+  return seal(frame)
+}
+
+/** Fails unless a peer can still reach the node. */
+export async function stillServes(node: TestNode): Promise<void> {
+  const peer = await startNode('a')
+  peer.transport.setPeers([{ id: 'b', address: node.address }])
+  const before = node.received.length
+  await until(() => {
+    beat(peer.transport)
+    return node.received.length > before
+  })
+}
+
+export function beat(transport: Transport, round = 1): void {
+  transport.send({ type: 'heartbeat', from: 'a', to: 'b', term: 1, commitIndex: 0, round })
+}
