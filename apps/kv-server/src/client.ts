@@ -1,1 +1,173 @@
-export const placeholder = 1
+/** The few requests that the launcher, the demo and the tests make of one member over gRPC. */
+import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js'
+import protobuf, { type Type } from 'protobufjs'
+
+export interface MemberClient extends Disposable {
+  /** `host:port` of the member. */
+  readonly address: string
+  /** Resolves with the revision when the cluster has acknowledged the put. */
+  put(key: string, value: string, options?: CallOptions): Promise<number>
+  /** The keys that start with `prefix`, as of one moment: linearizable unless told otherwise. */
+  list(prefix: string, options?: ListOptions): Promise<ReadonlyMap<string, string>>
+  /** What the member knows of itself. */
+  status(options?: CallOptions): Promise<MemberStatus>
+  /** A checksum of the history up to `revision`. */
+  hashKv(revision: number, options?: CallOptions): Promise<HashKv>
+}
+
+export interface CallOptions {
+  /** Rejects after this time. Default 5000. */
+  readonly timeoutMs?: number
+}
+
+export interface ListOptions extends CallOptions {
+  /** Answers at once, from what this member has applied. Default false. */
+  readonly serializable?: boolean
+}
+
+export interface MemberStatus {
+  /** In hexadecimal, as etcd prints ids. */
+  readonly id: string
+  /** The leader's id, or null. */
+  readonly leader: string | null
+  readonly term: number
+  readonly revision: number
+  readonly appliedIndex: number
+}
+
+export interface HashKv {
+  readonly hash: number
+  readonly compactRevision: number
+}
+
+/** The fields that are used here, with etcd's numbers. */
+const SCHEMA = `
+  syntax = "proto3";
+  message Header { uint64 member_id = 2; int64 revision = 3; }
+  message KeyValue { bytes key = 1; bytes value = 5; }
+  message PutRequest { bytes key = 1; bytes value = 2; }
+  message PutResponse { Header header = 1; }
+  message RangeRequest { bytes key = 1; bytes range_end = 2; bool serializable = 7; }
+  message RangeResponse { Header header = 1; repeated KeyValue kvs = 2; }
+  message StatusRequest {}
+  message StatusResponse {
+    Header header = 1; uint64 leader = 4; uint64 raft_term = 6; uint64 raft_applied_index = 7;
+  }
+  message HashKVRequest { int64 revision = 1; }
+  message HashKVResponse { uint32 hash = 2; int64 compact_revision = 3; }
+`
+
+const { root } = protobuf.parse(SCHEMA, { keepCase: true })
+
+/** A member that was away is tried again soon: it may be back. */
+const CHANNEL: ChannelOptions = {
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.min_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 500,
+  'grpc.max_receive_message_length': -1,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_channelz': 0,
+}
+
+/** A client of the member at `host:port`, and of no other. It rejects with gRPC's errors. */
+export function memberClient(address: string): MemberClient {
+  const client = new Client(address, credentials.createInsecure(), CHANNEL)
+  const call = unaryCalls(client)
+  return {
+    address,
+    async put(key, value, options = {}) {
+      const request = { key: bytes(key), value: bytes(value) }
+      const { header } = await call<{ header: Header }>('KV/Put', request, options)
+      return Number(header.revision)
+    },
+    async list(prefix, { serializable = false, ...options } = {}) {
+      const request = { key: bytes(prefix), range_end: prefixEnd(prefix), serializable }
+      const { kvs } = await call<{ kvs: readonly Pair[] }>('KV/Range', request, options)
+      return new Map(kvs.map(({ key, value }) => [text(key), text(value)]))
+    },
+    async status(options = {}) {
+      return statusOf(await call<StatusResponse>('Maintenance/Status', {}, options))
+    },
+    async hashKv(revision, options = {}) {
+      const answer = await call<HashResponse>('Maintenance/HashKV', { revision }, options)
+      return { hash: answer.hash, compactRevision: Number(answer.compact_revision) }
+    },
+    [Symbol.dispose]: () => client.close(),
+  }
+}
+
+/** 64-bit numbers are decoded as decimal text. */
+interface Header {
+  readonly member_id: string
+  readonly revision: string
+}
+
+interface Pair {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+interface StatusResponse {
+  readonly header: Header
+  readonly leader: string
+  readonly raft_term: string
+  readonly raft_applied_index: string
+}
+
+interface HashResponse {
+  readonly hash: number
+  readonly compact_revision: string
+}
+
+function statusOf({ header, leader, ...raft }: StatusResponse): MemberStatus {
+  return {
+    id: BigInt(header.member_id).toString(16),
+    leader: leader === '0' ? null : BigInt(leader).toString(16),
+    term: Number(raft.raft_term),
+    revision: Number(header.revision),
+    appliedIndex: Number(raft.raft_applied_index),
+  }
+}
+
+type Call = <Response>(method: string, request: object, options: CallOptions) => Promise<Response>
+
+function unaryCalls(client: Client): Call {
+  return <Response>(method: string, request: object, { timeoutMs = 5_000 }: CallOptions) => {
+    const name = method.slice(method.indexOf('/') + 1)
+    const [requests, responses] = [typeOf(`${name}Request`), typeOf(`${name}Response`)]
+    return new Promise<Response>((resolve, reject) => {
+      client.makeUnaryRequest(
+        `/etcdserverpb.${method}`,
+        (message: object) => Buffer.from(requests.encode(message).finish()),
+        (data: Uint8Array) =>
+          responses.toObject(responses.decode(data), { longs: String, defaults: true }) as Response,
+        request,
+        { deadline: Date.now() + timeoutMs },
+        (error, response) => {
+          if (error === null && response !== undefined) resolve(response)
+          else reject(error ?? new Error(`${method} was answered with nothing`))
+        },
+      )
+    })
+  }
+}
+
+function typeOf(name: string): Type {
+  return root.lookupType(name)
+}
+
+function bytes(value: string): Uint8Array {
+  return new TextEncoder().encode(value)
+}
+
+function text(value: Uint8Array): string {
+  return new TextDecoder().decode(value)
+}
+
+/** The first key after all that start with `prefix`: its last byte, one higher. */
+function prefixEnd(prefix: string): Uint8Array {
+  const end = bytes(prefix)
+  const last = end.length - 1
+  end[last] = (end[last] ?? 0) + 1
+  return end
+}

@@ -19,6 +19,8 @@ export interface OpenLog {
 export function openLog({ level, format }: LogOptions): OpenLog {
   // Not synchronous: whoever reads the log slowly must not slow down the cluster.
   const stderr = pino.destination({ fd: 2, sync: false })
+  // Nor must the member die of a reader that went away.
+  stderr.on('error', () => {})
   const destination = format === 'json' ? stderr : consoleLines(stderr)
   return { log: createLog(level, destination), flush: () => stderr.flushSync() }
 }

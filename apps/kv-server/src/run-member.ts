@@ -11,7 +11,7 @@ const FAILED = 1
 
 /** Answers with the exit code. Failures end up in the log, each in one sentence. */
 export async function runMember(config: ServerConfig, log: Log): Promise<number> {
-  const told = stopSignals(log)
+  const told = askedToStop(log)
   try {
     await runUntil(told, config, log)
     log.info('stopped')
@@ -22,20 +22,21 @@ export async function runMember(config: ServerConfig, log: Log): Promise<number>
   }
 }
 
-/** Resolves with the first signal that asks to stop; the second one ends the process. */
-function stopSignals(log: Log): Promise<NodeJS.Signals> {
+/**
+ * Resolves with what asks to stop: a signal, or the end of the program that started this one and
+ * kept a channel to it. A second signal ends the process.
+ */
+function askedToStop(log: Log): Promise<string> {
   return new Promise((resolve) => {
     let asked = false
-    const stop = (signal: NodeJS.Signals): void => {
-      log.info(
-        { signal },
-        asked ? 'received another signal; exiting at once' : 'received signal; stopping',
-      )
+    const stop = (by: string): void => {
+      log.info({ by }, asked ? 'asked again; exiting at once' : 'asked to stop')
       if (asked) process.exit(FAILED)
       asked = true
-      resolve(signal)
+      resolve(by)
     }
     process.on('SIGTERM', stop).on('SIGINT', stop)
+    if (process.connected) process.on('disconnect', () => stop('disconnect'))
   })
 }
 
