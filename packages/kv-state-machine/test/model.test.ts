@@ -91,7 +91,7 @@ const step = fc.oneof(
 // From all at once to as late as can be.
 const pace = fc.constantFrom({}, { sweepAtOnce: 0, sweepPerCommand: 1 }, { sweepAtOnce: 2 })
 
-describe('the engine against a list of all versions', () => {
+describe('the engine against a list of all versions', { timeout: 60_000 }, () => {
   test('every answer is the same, at any revision, through compactions, snapshots and restores', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -119,7 +119,7 @@ describe('the engine against a list of all versions', () => {
           expectSame(machine, model)
         },
       ),
-      { numRuns: 800 },
+      { numRuns: 400 },
     )
   })
 
