@@ -35,7 +35,8 @@ export interface MethodSchema {
 }
 
 /**
- * The codec of the message with this full name (`etcdserverpb.PutRequest`).
+ * The codec of the message with this full name (`etcdserverpb.PutRequest`). What a newer client says
+ * beyond the schema is skipped.
  *
  * Fields that are absent from the bytes are missing from the decoded object as own properties and
  * have their zero value through its prototype; members of a oneof that are absent are null.
@@ -47,10 +48,7 @@ export function codecOf<Message extends object>(name: string): Codec<Message> {
     decode(bytes) {
       // A plain view: the bytes of keys and values are then plain views, too, and no Buffers.
       const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      const reader = protobuf.Reader.create(plain)
-      // What a newer client says beyond our schema is ignored, never kept.
-      reader.discardUnknown = true
-      return type.decode(reader) as unknown as Message
+      return type.decode(plain) as unknown as Message
     },
   }
 }

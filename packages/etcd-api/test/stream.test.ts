@@ -1,0 +1,63 @@
+import { EventEmitter } from 'node:events'
+import { Metadata } from '@grpc/grpc-js'
+import { expect, test } from 'vitest'
+import { createEtcdServices } from '../src/index.ts'
+import { codecOf } from '../src/schema.ts'
+import { startHarness, text } from './harness.ts'
+
+/** A client that has room for one message at a time. */
+class SlowCall extends EventEmitter {
+  readonly request: object
+  readonly metadata = new Metadata()
+  readonly cancelled = false
+  written = 0
+  ended = false
+
+  constructor(request: object) {
+    super()
+    this.request = request
+  }
+
+  write(): boolean {
+    this.written += 1
+    this.emit('written')
+    return false
+  }
+
+  end(): void {
+    this.ended = true
+    this.emit('ended')
+  }
+}
+
+test('a stream waits for a slow client instead of piling up what it has not taken', async () => {
+  await using harness = await startHarness()
+  const { node, stateMachine, client } = harness
+  for (let i = 0; i < 40; i++) await client.call('KV/Put', { key: text(`k${i}`) })
+  const parts = { node, stateMachine, cluster: { id: 1n }, member: { id: 1n } }
+  await using services = createEtcdServices(parts)
+  const kv = services.services.find(({ name }) => name === 'etcdserverpb.KV')
+  const rangeStream = kv?.handlers['RangeStream'] as (call: unknown) => void
+
+  const codec = codecOf('etcdserverpb.RangeRequest')
+  const range = { key: text('k'), range_end: text('l'), serializable: true }
+  const call = new SlowCall(codec.decode(codec.encode(range)))
+  const happens = (event: string): Promise<void> =>
+    new Promise((resolve) => call.once(event, resolve))
+  const first = happens('written')
+  rangeStream(call)
+  await first
+  await new Promise(setImmediate)
+  expect(call.written).toBe(1)
+  const second = happens('written')
+  call.emit('drain')
+  await second
+  await new Promise(setImmediate)
+  expect(call).toMatchObject({ written: 2, ended: false })
+  const ended = happens('ended')
+  call.emit('drain')
+  await happens('written')
+  call.emit('drain')
+  await ended
+  expect(call.written).toBe(3)
+})
