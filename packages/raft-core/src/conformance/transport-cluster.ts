@@ -166,10 +166,6 @@ export function pause(delayMs: number = 5): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, delayMs))
 }
 
-export function check(condition: boolean, what: string): asserts condition {
-  if (!condition) throw new Error(what)
-}
-
 /** The reason of a rejection; fails if the promise resolves, or does not settle in time. */
 export async function rejection(what: string, promise: Promise<unknown>): Promise<unknown> {
   return settled(
@@ -192,34 +188,4 @@ export async function settled<T>(what: string, promise: Promise<T>): Promise<T> 
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** Equal in every field, however deep; bytes are compared as bytes. */
-export function isSame(left: unknown, right: unknown): boolean {
-  if (Object.is(left, right)) return true
-  if (left instanceof Uint8Array && right instanceof Uint8Array) return sameBytes(left, right)
-  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null)
-    return false
-  const names = Object.keys(left)
-  if (names.length !== Object.keys(right).length) return false
-  return names.every((name) =>
-    isSame((left as Record<string, unknown>)[name], (right as Record<string, unknown>)[name]),
-  )
-}
-
-export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  if (left.length !== right.length) return false
-  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false
-  return true
-}
-
-/** Bytes that differ from place to place and from seed to seed. */
-export function someBytes(length: number, seed: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  let state = (seed + 1) | 0
-  for (let at = 0; at < length; at++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
-    bytes[at] = state >>> 24
-  }
-  return bytes
 }

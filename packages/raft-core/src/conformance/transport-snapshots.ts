@@ -1,15 +1,12 @@
 /** What a transport promises about snapshots: the second half of its conformance suite. */
 import type { InstallSnapshot } from '../messages.ts'
 import { bootstrapMembership } from '../types.ts'
+import { check, checkEqual, seededBytes } from './check.ts'
 import {
-  check,
   eventually,
-  isSame,
   pause,
   rejection,
-  sameBytes,
   settled,
-  someBytes,
   type Cluster,
   type Member,
   type Promised,
@@ -34,18 +31,18 @@ function contentTests(promise: Promised): void {
   ]
   for (const [what, sizes] of contents)
     promise(`the peer gets exactly the bytes that were sent: ${what}`, async ({ a, b }) => {
-      const sent = sizes.map((size, at) => someBytes(size, at))
+      const sent = sizes.map((size, at) => seededBytes(size, at))
       const received = collect(b)
       await settled('sending', a.transport.sendSnapshot(opening(), each(sent), forever()))
-      check(isSame(received.message, opening()), 'the opening message arrived altered')
-      check(sameBytes(joined(received.chunks), joined(sent)), 'other bytes arrived')
+      checkEqual(received.message, opening(), 'the opening message')
+      checkEqual(joined(received.chunks), joined(sent), 'the snapshot')
     })
 
   promise('a chunk that was read keeps its bytes', async ({ a, b }) => {
-    const sent = Array.from({ length: 400 }, (_, at) => someBytes(10_000 + at, at))
+    const sent = Array.from({ length: 400 }, (_, at) => seededBytes(10_000 + at, at))
     const received = collect(b)
     await settled('sending', a.transport.sendSnapshot(opening(), each(sent), forever()))
-    check(sameBytes(joined(received.chunks), joined(sent)), 'chunks changed after they were read')
+    checkEqual(joined(received.chunks), joined(sent), 'what was read before')
   })
 
   promise('sendSnapshot resolves only after onSnapshot has resolved', async ({ a, b }) => {
@@ -58,7 +55,7 @@ function contentTests(promise: Promised): void {
     }
     let resolved = false
     const sending = a.transport
-      .sendSnapshot(opening(), each([someBytes(1000, 1)]), forever())
+      .sendSnapshot(opening(), each([seededBytes(1000, 1)]), forever())
       .then(() => (resolved = true))
     await eventually('all of it was read', () => read)
     await pause(50)
@@ -69,13 +66,13 @@ function contentTests(promise: Promised): void {
 
   promise('a peer that has it already may resolve without reading', async ({ a, b }) => {
     b.onSnapshot = () => Promise.resolve()
-    const source = tracked([someBytes(MIB, 1), someBytes(MIB, 2)])
+    const source = tracked([seededBytes(MIB, 1), seededBytes(MIB, 2)])
     await settled('sending', a.transport.sendSnapshot(opening(), source, forever()))
     await eventually('the source was released', () => source.released)
   })
 
   promise('snapshots to two peers may run at the same time', async ({ a, b, c }) => {
-    const sent = [someBytes(3 * MIB, 3)]
+    const sent = [seededBytes(3 * MIB, 3)]
     const received = [collect(b), collect(c)]
     const forC = { ...opening(), to: 'c' }
     await settled(
@@ -85,8 +82,7 @@ function contentTests(promise: Promised): void {
         a.transport.sendSnapshot(forC, each(sent), forever()),
       ]),
     )
-    for (const { chunks } of received)
-      check(sameBytes(joined(chunks), joined(sent)), 'other bytes arrived')
+    for (const { chunks } of received) checkEqual(joined(chunks), joined(sent), 'the snapshot')
   })
 
   promise('at most one snapshot runs per peer', async ({ a, b }) => {
@@ -109,7 +105,7 @@ function failureTests(promise: Promised): void {
       await drain(chunks)
       throw new Error('the disk is full')
     }
-    const sending = a.transport.sendSnapshot(opening(), each([someBytes(1000, 1)]), forever())
+    const sending = a.transport.sendSnapshot(opening(), each([seededBytes(1000, 1)]), forever())
     await rejection('sending to a peer that refuses', sending)
   })
 
@@ -338,14 +334,14 @@ function endless(): Tracked {
 }
 
 async function* failing(reason: Error): AsyncGenerator<Uint8Array> {
-  yield someBytes(100_000, 1)
+  yield seededBytes(100_000, 1)
   throw reason
 }
 
 async function* heldBack(opened: Promise<void>): AsyncGenerator<Uint8Array> {
-  yield someBytes(100_000, 1)
+  yield seededBytes(100_000, 1)
   await opened
-  yield someBytes(100_000, 2)
+  yield seededBytes(100_000, 2)
 }
 
 function latch(): { readonly open: () => void; readonly opened: Promise<void> } {
