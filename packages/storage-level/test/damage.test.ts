@@ -1,4 +1,14 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 as zlibCrc32 } from 'node:zlib'
@@ -202,6 +212,35 @@ describe('the journal', () => {
       await using reopened = levelStorage({ location: copy })
       expect((await reopened.load()).lastIndex).toBe(9)
     }
+  })
+
+  test('with a block that ends in filling is sound', async () => {
+    await using storage = levelStorage({ location })
+    await storage.load()
+    let index = 1
+    const grow = async (dataBytes: number): Promise<number> => {
+      const entry = { index, term: 1, type: 'command' as const, data: new Uint8Array(dataBytes) }
+      await storage.append({ reset: null, entries: [entry], hardState: null })
+      index += 1
+      return (await stat(await journal())).size
+    }
+    await grow(1_000)
+    const size = await grow(1_000)
+    const overhead = (await grow(1_000)) - size - 1_000
+    const half = await grow(15_000)
+    // Three bytes before the end of the block: too few for a header.
+    expect(await grow(32_765 - half - overhead)).toBe(32_765)
+    await grow(1_000)
+    await storage[Symbol.asyncDispose]()
+    expect((await readAll()).lastIndex).toBe(6)
+  })
+
+  test('of which nothing can be read is CORRUPT, not a new beginning', async () => {
+    await writeSome()
+    await truncate(await journal(), 10)
+    const { code, message } = await failure()
+    expect(code).toBe('CORRUPT')
+    expect(message).toContain('nothing of its content is left')
   })
 
   test('with a flipped bit anywhere but in its last write is CORRUPT, not a step back in time', async () => {

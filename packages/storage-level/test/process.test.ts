@@ -4,13 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { levelStorage } from '../src/index.ts'
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
-
-// A process takes a while to start, and longer where much else is going on.
-vi.setConfig({ testTimeout: 30_000 })
 
 let root = ''
 beforeEach(async () => {

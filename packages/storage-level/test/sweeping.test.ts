@@ -44,6 +44,11 @@ async function generations(): Promise<number[]> {
   return [...new Set(keys.map(numberIn))]
 }
 
+/** Waits until `check` passes. */
+function eventually(check: () => Promise<void>): Promise<void> {
+  return vi.waitFor(check, { timeout: 30_000, interval: 10 })
+}
+
 async function writeSnapshot(storage: LevelStorage, index: number, length: number): Promise<void> {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(length).fill(index)
@@ -57,9 +62,9 @@ test('compacted entries are removed from the disk, in the background', async () 
   await storage.load()
   await storage.append(batch(1, 3_001))
   await storage.compact({ index: 2_000, term: 1 })
-  await vi.waitFor(async () => expect((await entryIndexes())[0]).toBe(2_001))
+  await eventually(async () => expect((await entryIndexes())[0]).toBe(2_001))
   await storage.compact({ index: 3_000, term: 1 })
-  await vi.waitFor(async () => expect(await entryIndexes()).toEqual([]))
+  await eventually(async () => expect(await entryIndexes()).toEqual([]))
 })
 
 test('replaced entries and those before a reset are removed from the disk', async () => {
@@ -69,7 +74,7 @@ test('replaced entries and those before a reset are removed from the disk', asyn
   await storage.append(batch(5, 7))
   expect(await entryIndexes()).toEqual([1, 2, 3, 4, 5, 6])
   await storage.append({ ...batch(6, 8), reset: { index: 5, term: 1 } })
-  await vi.waitFor(async () => expect(await entryIndexes()).toEqual([6, 7]))
+  await eventually(async () => expect(await entryIndexes()).toEqual([6, 7]))
 })
 
 test('a log that is reset to an earlier place keeps what it is given there', async () => {
@@ -92,7 +97,7 @@ test('a removal that a stop interrupted is finished after the next start', async
   await storage[Symbol.asyncDispose]()
   await using again = open()
   await again.load()
-  await vi.waitFor(async () => expect((await entryIndexes())[0]).toBe(2_991))
+  await eventually(async () => expect((await entryIndexes())[0]).toBe(2_991))
 })
 
 test('the chunks of a replaced snapshot are removed once nobody reads them', async () => {
@@ -104,10 +109,23 @@ test('the chunks of a replaced snapshot are removed once nobody reads them', asy
   await read?.next()
   await writeSnapshot(storage, 2, 10)
   await writeSnapshot(storage, 3, 10)
-  await vi.waitFor(async () => expect(await generations()).toHaveLength(2))
+  await eventually(async () => expect(await generations()).toHaveLength(2))
   expect(await generations()).toContain(first)
   await read?.return?.()
-  await vi.waitFor(async () => expect(await generations()).toHaveLength(1))
+  await eventually(async () => expect(await generations()).toHaveLength(1))
+})
+
+test('the chunks of a snapshot whose stream failed are removed', async () => {
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(600_000)
+    throw new Error('the stream broke')
+  }
+  await using storage = open()
+  await storage.load()
+  const membership = { voters: [], outgoing: [], learners: [], peers: [] }
+  const meta = { position: { index: 1, term: 1 }, membership }
+  await expect(storage.writeSnapshot(meta, broken())).rejects.toThrow('the stream broke')
+  await eventually(async () => expect(await generations()).toEqual([]))
 })
 
 test('what a crash left of an unfinished snapshot is removed after the next start', async () => {
@@ -121,5 +139,5 @@ test('what a crash left of an unfinished snapshot is removed after the next star
   await using again = open()
   await again.load()
   await writeSnapshot(again, 2, 10)
-  await vi.waitFor(async () => expect(await generations()).toEqual([kept + 8]))
+  await eventually(async () => expect(await generations()).toEqual([kept + 8]))
 })
