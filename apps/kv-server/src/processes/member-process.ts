@@ -34,6 +34,8 @@ export interface MemberProcessOptions {
   /** The built program of a member. */
   readonly program: string
   readonly flags: readonly string[]
+  /** A program that starts the one in its arguments, such as `nice`. Default: none. */
+  readonly through?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
   readonly onLine?: (line: LogLine) => void
   /** A member that has not stopped by then, when it is disposed of, is killed. Default 15000. */
@@ -47,7 +49,9 @@ const READY = 'ready to serve client requests'
  * too, whatever becomes of it: the channel between them breaks.
  */
 export function startMember(options: MemberProcessOptions): MemberProcess {
-  const child = spawn(process.execPath, [options.program, ...options.flags], {
+  const { program, flags, through = [] } = options
+  const [first = process.execPath, ...args] = [...through, process.execPath, program, ...flags]
+  const child = spawn(first, args, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     // A group of its own: Ctrl-C is for whoever started it, who will then stop it in good order.
     detached: true,
