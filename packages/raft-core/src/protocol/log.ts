@@ -9,6 +9,11 @@ import { TermRuns } from './term-runs.ts'
  */
 const ENTRY_OVERHEAD_BYTES = 160
 
+/** What an entry with this data counts for wherever entries in memory are bounded. */
+export function entryBytes(data: Uint8Array): number {
+  return data.length + ENTRY_OVERHEAD_BYTES
+}
+
 const NO_ENTRIES: readonly Entry[] = Object.freeze([])
 
 /**
@@ -113,7 +118,7 @@ export class Log {
     assert(entry.index === this.#lastIndex + 1, 'entries are appended without a gap')
     this.#terms.append(entry.index, entry.term)
     this.#entries.push(entry)
-    this.#bytesUpTo.push(this.#bytesTotal + entry.data.length + ENTRY_OVERHEAD_BYTES)
+    this.#bytesUpTo.push(this.#bytesTotal + entryBytes(entry.data))
     this.#lastIndex = entry.index
   }
 

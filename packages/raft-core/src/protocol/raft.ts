@@ -23,6 +23,7 @@ import {
   wantsSnapshot,
 } from './install-snapshot.ts'
 import { changeMembership, continueChange, type MembershipOutcome } from './membership-change.ts'
+import { entryBytes } from './log.ts'
 import { becomeProbe, type PeerStatus } from './progress.ts'
 import { requestRead, startReadRound } from './read-index.ts'
 import { campaign, countOwnVote, mayCampaign } from './request-vote.ts'
@@ -114,8 +115,9 @@ export class Raft {
     let bytes = log.bytesBetween(raft.commitIndex + 1, log.lastIndex + 1)
     for (const data of commands) {
       // A single command always fits, or a large one could never be proposed.
-      if (bytes > 0 && bytes + data.length > raft.options.maxUncommittedBytes) break
-      bytes += data.length
+      const size = entryBytes(data)
+      if (bytes > 0 && bytes + size > raft.options.maxUncommittedBytes) break
+      bytes += size
       entries.push({ index: first.index + entries.length, term, type: 'command', data })
     }
     appendToLog(raft, entries)

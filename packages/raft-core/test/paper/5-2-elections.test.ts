@@ -222,7 +222,7 @@ describe('§5.2 elections', () => {
     const cluster = new Cluster(['a', 'b', 'c'], plain)
     cluster.campaign('a')
     expect(cluster.drop(ofType('request-vote'))).toBe(2)
-    cluster.tick(10, ['a'])
+    cluster.tick(20, ['a'])
     expect(cluster.at('a').raft.role).toBe('leader')
     expect(cluster.at('a').raft.term).toBe(3)
   })

@@ -25,9 +25,9 @@ export class Cluster {
     ids: readonly NodeId[],
     options: ServerOptions | ((id: NodeId) => ServerOptions) = {},
   ) {
-    for (const id of ids) {
+    for (const [at, id] of ids.entries()) {
       const own = typeof options === 'function' ? options(id) : options
-      this.servers.set(id, new Server({ membership: voters(...ids), ...own, id }))
+      this.servers.set(id, new Server({ membership: voters(...ids), random: dice(at), ...own, id }))
     }
   }
 
@@ -181,6 +181,15 @@ export class Cluster {
         const both = Math.min(a.state.length, b.state.length)
         expect(a.state.slice(0, both)).toEqual(b.state.slice(0, both))
       }
+  }
+}
+
+/** Different for every server, and the same in every run: with equal dice no election ever ends. */
+function dice(seed: number): () => number {
+  let state = seed * 7919 + 1
+  return () => {
+    state = (state * 48_271) % 2_147_483_647
+    return state / 2_147_483_647
   }
 }
 

@@ -1,0 +1,235 @@
+import { describe, expect, test } from 'vitest'
+import { Cluster, ofType, to } from '../support/cluster.ts'
+import { accepted, heartbeat, heartbeatReply, only, refused, text } from '../support/messages.ts'
+import { type Server, server, type ServerOptions } from '../support/server.ts'
+
+/** A leader of term 2 that replicates to b and has not heard from c. */
+function leader(options: ServerOptions = {}): Server {
+  const a = server({}, { minBatchBytes: 0, ...options })
+  a.lead()
+  a.receive(accepted({ from: 'b', term: 2, index: 2 }))
+  a.takeLeft()
+  return a
+}
+
+const toB = (a: Server) => only(a.takeLeft(), 'append-entries').filter(({ to: id }) => id === 'b')
+
+describe('flow control (thesis 10.2.1)', () => {
+  test('a full window sends no more, and an answer makes room', () => {
+    const a = leader({ maxInflightMessages: 2 })
+    for (const words of ['1', '2', '3', '4']) a.propose(words)
+    expect(toB(a)).toHaveLength(2)
+    a.receive(accepted({ from: 'b', term: 2, index: 3 }))
+    expect(a.peer('b').inflight.count).toBe(2)
+    a.receive(accepted({ from: 'b', term: 2, index: 6 }))
+    expect(a.peer('b').inflight.count).toBe(0)
+    expect(a.peer('b').nextIndex).toBe(7)
+  })
+
+  test('a window is full of bytes too, and one message always fits', () => {
+    const a = leader({ maxInflightBytes: 1000 })
+    a.input((raft) => raft.propose([new Uint8Array(5000)]))
+    expect(toB(a)).toHaveLength(1)
+    a.propose('small')
+    expect(toB(a)).toEqual([])
+    a.receive(accepted({ from: 'b', term: 2, index: 3 }))
+    expect(a.peer('b').inflight.bytes).toBe(text('small').length)
+  })
+
+  test('heartbeats do not overflow a full window, and the answers to them open it again', () => {
+    const cluster = new Cluster(['a', 'b', 'c'], { maxInflightMessages: 2, minBatchBytes: 0 })
+    cluster.elect('a')
+    for (let i = 1; i <= 6; i++) cluster.propose('a', `${i}`)
+    expect(cluster.drop(ofType('append-entries'))).toBe(4)
+    cluster.tick(3)
+    for (const id of ['b', 'c'])
+      expect(cluster.at(id).state).toEqual(['1', '2', '3', '4', '5', '6'])
+    expect(cluster.at('a').peer('b').inflight.count).toBe(0)
+  })
+
+  test('what was on the way to a follower is forgotten when it is probed, in bytes too', () => {
+    const a = leader()
+    a.propose('12345678')
+    expect(a.peer('b').inflight.bytes).toBe(8)
+    a.input((raft) => raft.peerUnreachable('b'))
+    expect(a.peer('b')).toMatchObject({ state: 'probe', nextIndex: 3, inflight: { bytes: 0 } })
+  })
+
+  test('a follower that is gone holds no entries back from being evicted or compacted', () => {
+    const a = leader({ maxWindowBytes: 0 })
+    for (let i = 0; i < 5; i++) a.propose(`${i}`)
+    a.receive(accepted({ from: 'b', term: 2, index: 7 }))
+    a.takeSnapshot()
+    expect(a.raft.firstIndex).toBe(8)
+  })
+
+  test('a follower that has everything does not stay in probe', () => {
+    const a = leader()
+    a.input((raft) => raft.peerUnreachable('b'))
+    a.takeLeft()
+    a.receive(heartbeatReply({ from: 'b', term: 2 }))
+    a.tick()
+    a.receive(accepted({ from: 'b', term: 2, index: 2 }))
+    expect(a.peer('b').state).toBe('replicate')
+  })
+
+  test('a lost probe is sent again once the follower answers a heartbeat', () => {
+    const a = server({ terms: [1] })
+    a.lead()
+    expect(only(a.tick(), 'append-entries')).toEqual([])
+    a.receive(heartbeatReply({ from: 'b', term: 2 }))
+    expect(only(a.tick(), 'append-entries').map((message) => message.to)).toEqual(['b'])
+  })
+
+  test('a lost message to a follower that replicates is found out without any timer', () => {
+    const cluster = new Cluster(['a', 'b', 'c'])
+    cluster.elect('a')
+    cluster.propose('a', 'lost')
+    cluster.drop((message) => to('b')(message))
+    cluster.propose('a', 'arrives')
+    cluster.tick(4)
+    expect(cluster.at('b').state).toEqual(['lost', 'arrives'])
+  })
+
+  test('a follower whose disk stalls is fed again when it answers, however long that took', () => {
+    const cluster = new Cluster(['a', 'b', 'c'], { maxInflightMessages: 2, minBatchBytes: 0 })
+    cluster.elect('a')
+    cluster.at('b').slowDisk = true
+    for (let i = 0; i < 10; i++) cluster.propose('a', `${i}`)
+    cluster.tick(50)
+    expect(cluster.at('a').raft.role).toBe('leader')
+    expect(cluster.at('b').state).toEqual([])
+    cluster.at('b').slowDisk = false
+    cluster.at('b').persist()
+    cluster.tick(3)
+    expect(cluster.at('b').state).toHaveLength(10)
+  })
+
+  test('few large messages rather than many small ones while others are on the way', () => {
+    const a = leader({ minBatchBytes: 1000 })
+    for (let i = 0; i < 5; i++) a.propose(`${i}`)
+    expect(toB(a)).toHaveLength(2)
+    a.receive(accepted({ from: 'b', term: 2, index: 3 }))
+    expect(a.peer('b').nextIndex).toBe(8)
+  })
+
+  test('a message is cut at its size, and one entry always fits', () => {
+    const a = leader({ maxMessageBytes: 500, maxInflightBytes: 1 << 20 })
+    a.input((raft) => raft.propose([1, 1, 1, 9, 1].map((kb) => new Uint8Array(kb * 100))))
+    expect(toB(a).map(({ entries }) => entries.map(({ index }) => index))).toEqual([
+      [3],
+      [4],
+      [5],
+      [6],
+      [7],
+    ])
+  })
+
+  test('slow followers are read for from the disk, one read at a time, in messages of their size', () => {
+    const a = server(
+      { terms: Array.from({ length: 20 }, () => 1) },
+      { maxMessageBytes: 20, minBatchBytes: 0 },
+    )
+    a.lead()
+    const sent = only(a.receive(accepted({ from: 'b', term: 2, index: 1 })), 'append-entries')
+    expect(sent.flatMap(({ entries }) => entries.map(({ index }) => index))).toEqual(
+      Array.from({ length: 21 }, (_, at) => at + 2),
+    )
+    expect(Math.max(...sent.map(({ entries }) => entries.length))).toBeLessThan(20)
+  })
+
+  test('a snapshot that was announced ends with the stream, or with an answer that reaches the log', () => {
+    for (const behind of [false, true]) {
+      const a = server({ terms: [1, 1, 1], commit: 4 })
+      a.takeSnapshot()
+      a.lead()
+      a.receive(refused({ from: 'b', term: 2, index: 4, hint: [1, 1] }))
+      a.input((raft) => raft.announceSnapshot('b', a.disk.snapshot!.meta))
+      a.receive(accepted({ from: 'b', term: 2, index: behind ? 3 : 4 }))
+      expect(a.peer('b').state).toBe(behind ? 'snapshot' : 'replicate')
+    }
+  })
+})
+
+describe('quotas (§8)', () => {
+  test('what is uncommitted is bounded, drains as it is committed, and does not leak', () => {
+    const a = leader({ maxUncommittedBytes: 1000 })
+    for (let round = 0; round < 20; round++) {
+      const from = a.raft.lastIndex
+      const all = a.propose(...Array.from({ length: 50 }, () => 'x'.repeat(100)))
+      expect(all.accepted).toBeGreaterThan(0)
+      expect(all.why).toBe('too much is uncommitted')
+      expect(a.propose('x'.repeat(1000))).toMatchObject({ accepted: 0 })
+      a.receive(accepted({ from: 'b', term: 2, index: from + all.accepted }))
+      expect(a.raft.commitIndex).toBe(a.raft.lastIndex)
+    }
+  })
+
+  test('it is empty again after a change of term took the entries away', () => {
+    const a = leader({ maxUncommittedBytes: 1000 })
+    a.propose('x'.repeat(990))
+    expect(a.propose('y'.repeat(100))).toMatchObject({ accepted: 0 })
+    a.receive({
+      type: 'append-entries',
+      from: 'c',
+      to: 'a',
+      term: 3,
+      prevLog: { term: 2, index: 2 },
+      entries: [{ index: 3, term: 3, type: 'no-op', data: new Uint8Array(0) }],
+      commitIndex: 3,
+      round: 0,
+    })
+    a.lead()
+    a.receive(accepted({ from: 'b', term: 4, index: 4 }))
+    expect(a.propose('y'.repeat(100))).toMatchObject({ accepted: 1 })
+  })
+
+  test('a flood of empty commands is bounded too', () => {
+    const a = leader({ maxUncommittedBytes: 1000 })
+    const { accepted: taken } = a.propose(...Array.from({ length: 1000 }, () => ''))
+    expect(taken).toBeLessThan(20)
+  })
+
+  test('what is applied and durable leaves the memory, down to what followers may need', () => {
+    const a = leader({ maxWindowBytes: 1000 })
+    for (let i = 0; i < 100; i++) {
+      a.propose('x'.repeat(100))
+      a.receive(accepted({ from: 'b', term: 2, index: a.raft.lastIndex }))
+    }
+    expect(a.raft.committedEntries(50, 1 << 20)).toBe(null)
+    expect(a.raft.committedEntries(a.raft.lastIndex - 2, 1 << 20)).toHaveLength(3)
+  })
+
+  test('a helping of what is committed skips nothing and repeats nothing', () => {
+    const a = leader({ maxUncommittedBytes: 1 << 20 })
+    a.slowMachine = true
+    a.propose(...Array.from({ length: 30 }, (_, at) => `${at}`.repeat(1 + (at % 7))))
+    a.receive(accepted({ from: 'b', term: 2, index: a.raft.lastIndex }))
+    const seen: number[] = []
+    for (let from = a.raft.appliedIndex + 1; from <= a.raft.commitIndex;) {
+      const entries = a.raft.committedEntries(from, 500)!
+      expect(entries.length).toBeGreaterThan(0)
+      seen.push(...entries.map(({ index }) => index))
+      from = entries.at(-1)!.index + 1
+    }
+    expect(seen).toEqual(Array.from({ length: 30 }, (_, at) => at + 3))
+  })
+
+  test('answers that wait for one write become one', () => {
+    const a = server({ term: 2 }, { slowDisk: true })
+    a.receive(heartbeat({ from: 'b', term: 3 }))
+    for (let i = 0; i < 100; i++)
+      a.receive({
+        type: 'append-entries',
+        from: 'b',
+        to: 'a',
+        term: 3,
+        prevLog: i === 0 ? { term: 1, index: 1 } : { term: 3, index: i + 1 },
+        entries: [{ index: i + 2, term: 3, type: 'command', data: new Uint8Array(1) }],
+        commitIndex: 1,
+        round: 0,
+      })
+    a.persist()
+    expect(a.persist()).toMatchObject([{ type: 'append-entries-reply', index: 101 }])
+  })
+})
