@@ -7,6 +7,11 @@ import type { Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
 import type { LogIndex, NodeId, SnapshotMeta } from '../types.ts'
 
+/** Why a stream ended early: not this node's fault. */
+export interface StreamFailure {
+  readonly failure: unknown
+}
+
 /** What the run loop lends to work that takes longer than a turn. */
 export interface LoopAccess {
   /** Runs `job` in a turn of the loop, the only place where the protocol may be touched. */
@@ -30,9 +35,11 @@ export class Snapshots {
   readonly #loop: LoopAccess
   #index: LogIndex
   #bytesAppliedThen = 0
-  /** The write under way, which a second one waits for. It never rejects. */
+  /** The write under way. It never rejects. */
   #writing: Promise<unknown> | null = null
+  /** Streams that are being received or wait for their turn: no snapshot is taken meanwhile. */
   #receiving = 0
+  #lastReceived: Promise<unknown> = Promise.resolve()
 
   constructor(parts: {
     readonly raft: Raft
@@ -116,21 +123,31 @@ export class Snapshots {
   async receive(
     message: InstallSnapshot,
     chunks: AsyncIterable<Uint8Array>,
-  ): Promise<{ readonly failure: unknown } | null> {
+  ): Promise<StreamFailure | null> {
     this.#receiving += 1
     try {
-      while (this.#writing !== null) await this.#writing
-      if (!(await this.#loop.enter(() => this.#raft.wantsSnapshot(message)))) return null
-      const stream = watchFailure(chunks, this.#loop.signal)
-      try {
-        await this.#write(message.meta, stream.chunks)
-      } catch (error) {
-        if (stream.hasFailed()) return { failure: error }
-        throw error
-      }
-      return null
+      // A leader that starts again may do so before the stream it broke off has ended here.
+      const receiving = this.#lastReceived.then(() => this.#receiveNext(message, chunks))
+      this.#lastReceived = Promise.allSettled([receiving])
+      return await receiving
     } finally {
       this.#receiving -= 1
+    }
+  }
+
+  async #receiveNext(
+    message: InstallSnapshot,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<StreamFailure | null> {
+    await this.#writing
+    if (!(await this.#loop.enter(() => this.#raft.wantsSnapshot(message)))) return null
+    const stream = watchFailure(chunks, this.#loop.signal)
+    try {
+      await this.#write(message.meta, stream.chunks)
+      return null
+    } catch (error) {
+      if (stream.hasFailed()) return { failure: error }
+      throw error
     }
   }
 
