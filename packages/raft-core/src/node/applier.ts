@@ -1,6 +1,6 @@
 import type { Command, StateMachine } from '../contracts/state-machine.ts'
 import type { Storage } from '../contracts/storage.ts'
-import { assert } from '../errors.ts'
+import { assert, RaftError } from '../errors.ts'
 import type { Raft } from '../protocol/raft.ts'
 import type { Entry, LogIndex } from '../types.ts'
 import type { Proposals } from './proposals.ts'
@@ -82,14 +82,27 @@ export class Applier<Result> {
 
   async #applyStored(from: LogIndex): Promise<() => void> {
     const to = this.#raft.applicableIndex + 1
-    const entries = await this.#storage.entries(from, to, { maxBytes: this.#maxBytes })
+    const entries = await this.#storage
+      .entries(from, to, { maxBytes: this.#maxBytes })
+      .catch((error: unknown) => this.#unlessReplaced(error))
     const results = await this.#apply(entries)
     return () => this.#settle(entries, results)
   }
 
+  /** A snapshot came while its log was being read, and took the place of both. */
+  #unlessReplaced(error: unknown): readonly Entry[] {
+    const isGone = error instanceof RaftError && error.code === 'COMPACTED'
+    if (isGone && this.#restoreUpTo !== null) return []
+    throw error
+  }
+
   #apply(entries: readonly Entry[]): readonly Result[] | Promise<readonly Result[]> {
     const commands = commandsAmong(entries)
-    return commands.length === 0 ? [] : this.#stateMachine.apply(commands)
+    if (commands.length === 0) return []
+    const results = this.#stateMachine.apply(commands)
+    return results instanceof Promise
+      ? results.then((late) => checkAnswers(commands, late))
+      : checkAnswers(commands, results)
   }
 
   #settle(entries: readonly Entry[], results: readonly Result[]): void {
@@ -101,7 +114,6 @@ export class Applier<Result> {
       const result = entry.type === 'command' ? results[answered++] : undefined
       if (this.#proposals.hasPlaced) this.#proposals.applied(entry.index, entry.term, result)
     }
-    assert(answered === results.length, 'the state machine answers every command, and nothing else')
     this.#raft.applied(last.index)
   }
 
@@ -113,6 +125,18 @@ export class Applier<Result> {
       settle()
     })
   }
+}
+
+/** Before anybody is answered: an answer at the wrong place would go to somebody else. */
+function checkAnswers<Result>(
+  commands: readonly Command[],
+  results: readonly Result[],
+): readonly Result[] {
+  assert(
+    results.length === commands.length,
+    'the state machine answers every command, and nothing else',
+  )
+  return results
 }
 
 /** An entry is a command with a type, so a run of nothing but commands needs no copy. */

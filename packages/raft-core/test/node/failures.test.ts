@@ -1,0 +1,159 @@
+import { describe, expect, test } from 'vitest'
+import { RaftError } from '../../src/errors.ts'
+import { only, text, voters } from '../support/messages.ts'
+import { type ListMachine, watchOutcome, World } from '../support/world.ts'
+
+const ids = ['a', 'b', 'c']
+const broken = new Error('the disk is broken')
+
+async function expectFailed(world: World, id: string, cause: unknown): Promise<void> {
+  const { node, events } = world.at(id)
+  expect(await node.stopped).toBe(cause)
+  expect(events.at(-1)).toMatchObject({ type: 'node-failed', cause })
+  const refusal: unknown = await node.propose(text('x')).catch((error: unknown) => error)
+  expect(refusal).toBeInstanceOf(RaftError)
+  expect(refusal).toMatchObject({ code: 'STOPPED', cause })
+}
+
+describe('a failed write stops the node', () => {
+  test('with the reason, and acknowledges nothing that rested on it', async () => {
+    await using world = await World.of(ids)
+    world.at('b').storage.appends.failure = broken
+    const before = world.sent.length
+    watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    await expectFailed(world, 'b', broken)
+    expect(
+      only(world.sent.slice(before), 'append-entries-reply').filter(({ from }) => from === 'b'),
+    ).toEqual([])
+    // The other two are a majority.
+    expect(world.at('a').machine.state).toEqual(['x'])
+  })
+
+  test('a leader whose write fails answers nobody', async () => {
+    await using world = await World.of(['a'])
+    world.at('a').storage.appends.failure = broken
+    const outcome = watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    expect(outcome.error()).toMatchObject({ code: 'STOPPED', cause: broken })
+    expect(world.at('a').machine.state).toEqual([])
+    await expectFailed(world, 'a', broken)
+  })
+
+  test('everything that waits is told why', async () => {
+    await using world = await World.of(ids)
+    const { node, storage } = world.at('a')
+    world.isolate('a')
+    storage.appends.isShut = true
+    const outcomes: ReturnType<typeof watchOutcome>[] = [
+      watchOutcome(node.propose(text('x'))),
+      watchOutcome(node.read()),
+    ]
+    await world.settle()
+    outcomes.push(watchOutcome(node.transferLeadership('b')))
+    await world.settle()
+    expect(outcomes.map(({ state }) => state())).toEqual(Array(3).fill('waiting'))
+    storage.appends.failure = broken
+    storage.appends.open()
+    await world.settle()
+    for (const outcome of outcomes)
+      expect(outcome.error()).toMatchObject({ code: 'STOPPED', cause: broken })
+  })
+
+  test('it is never asked again', async () => {
+    await using world = await World.of(['a'])
+    const { storage, node } = world.at('a')
+    storage.appends.failure = broken
+    watchOutcome(node.propose(text('x')))
+    await world.settle()
+    storage.appends.failure = null
+    await world.tick(5)
+    expect(storage.disk.entries.some(({ type }) => type === 'command')).toBe(false)
+  })
+
+  test('a snapshot that cannot be written is the end too', async () => {
+    await using world = await World.of(['a'], { snapshotEntries: 5 })
+    world.at('a').storage.snapshotWrites.failure = broken
+    for (let i = 0; i < 5; i++) watchOutcome(world.at('a').node.propose(text(`${i}`)))
+    await world.settle()
+    await expectFailed(world, 'a', broken)
+  })
+
+  test('even if somebody asked for it', async () => {
+    await using world = await World.of(['a'])
+    world.at('a').storage.snapshotWrites.failure = broken
+    const outcome = watchOutcome(world.at('a').node.snapshot())
+    await world.settle()
+    expect(outcome.state()).toBe('failed')
+    await expectFailed(world, 'a', broken)
+  })
+
+  test('so are entries that cannot be read', async () => {
+    await using world = await World.of(ids, { maxWindowBytes: 0 })
+    world.isolate('c')
+    for (let i = 0; i < 5; i++) watchOutcome(world.at('a').node.propose(text(`${i}`)))
+    await world.settle()
+    world.at('a').storage.reads.failure = broken
+    world.heal()
+    await world.tick(5)
+    await expectFailed(world, 'a', broken)
+  })
+})
+
+describe('a state machine that throws stops the node', () => {
+  async function start(prepare: (machine: ListMachine) => void): Promise<World> {
+    const world = await World.of(['a'])
+    prepare(world.at('a').machine)
+    return world
+  }
+
+  test('at once', async () => {
+    await using world = await start((machine) => {
+      machine.failure = broken
+    })
+    const outcome = watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    expect(outcome.error()).toMatchObject({ code: 'STOPPED', cause: broken })
+    await expectFailed(world, 'a', broken)
+  })
+
+  test('or later', async () => {
+    await using world = await start((machine) => {
+      machine.isAsync = true
+      machine.applies.failure = broken
+    })
+    const outcome = watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    expect(outcome.error()).toMatchObject({ code: 'STOPPED', cause: broken })
+    await expectFailed(world, 'a', broken)
+  })
+
+  test.each([
+    ['too few', 0],
+    ['too many', 2],
+  ])('or gives %s answers', async (_, count) => {
+    await using world = await start((machine) => {
+      machine.apply = () => Array<string>(count).fill('answer')
+    })
+    const outcome = watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    expect(outcome.error()).toMatchObject({ code: 'STOPPED' })
+    expect(await world.at('a').node.stopped).toMatchObject({ name: 'InvariantError' })
+  })
+})
+
+describe('a node that cannot start', () => {
+  test("rejects with the storage's own error", async () => {
+    await using world = new World()
+    const storage = {
+      load: () => Promise.reject(broken),
+    } as never
+    await expect(world.start('a', { membership: voters('a'), storage })).rejects.toBe(broken)
+  })
+
+  test('rejects a bad option by its name', async () => {
+    await using world = new World()
+    await expect(world.start('a', { electionTicks: 0 })).rejects.toThrow(/electionTicks/)
+    await expect(world.start('a', { heartbeatTicks: 10 })).rejects.toThrow(/heartbeatTicks/)
+  })
+})
