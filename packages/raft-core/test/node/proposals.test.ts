@@ -118,6 +118,15 @@ describe('propose: it did not happen', () => {
     expect(later.state()).toBe('done')
   })
 
+  test('what was passed on and answered waits no longer', async () => {
+    await using world = await World.of(ids, { maxPendingProposals: 3 })
+    for (let round = 0; round < 5; round++) {
+      const outcomes = [1, 2, 3].map((n) => propose(world, 'b', `${round}.${n}`))
+      await world.tick(2)
+      expect(outcomes.map(({ state }) => state())).toEqual(['done', 'done', 'done'])
+    }
+  })
+
   test('PROPOSAL_DROPPED: another entry was committed in its place', async () => {
     await using world = await World.of(ids)
     world.isolate('a')

@@ -49,8 +49,9 @@ describe('thesis 9.6 preventing disruptions when a server rejoins', () => {
     expect(only(a.tick(1), 'pre-vote')).toHaveLength(2)
   })
 
-  test('whoever hears a leader would not vote for anybody', () => {
-    const a = server({ term: 2 })
+  test('whoever heard a leader within the shortest timeout would not vote for anybody', () => {
+    // Its own timeout is longer than the shortest one.
+    const a = server({ term: 2 }, { random: () => 0.9 })
     a.receive(heartbeat({ from: 'b', term: 2 }))
     a.tick(9)
     expect(a.receive(preVote({ from: 'c', term: 2, last: [9, 9] }))).toMatchObject([
@@ -131,7 +132,7 @@ describe('thesis 4.2.3 disruptive servers', () => {
   })
 
   test('after that it is', () => {
-    const a = server({ term: 2 })
+    const a = server({ term: 2 }, { random: () => 0.9 })
     a.receive(appendEntries({ from: 'b', term: 2, prev: [1, 1] }))
     a.tick(10)
     expect(

@@ -52,6 +52,26 @@ describe('committing (§5.3, §5.4.2)', () => {
     expect(a.state).toEqual(['3/2', '3/3'])
   })
 
+  test('what is being written is acknowledged after the write, however often it arrives', () => {
+    const a = server({ term: 2 }, { slowDisk: true })
+    const append = appendEntries({ from: 'b', term: 2, prev: [1, 1], entries: commands(2, 2) })
+    expect(a.receive(append)).toEqual([])
+    expect(a.receive(append)).toEqual([])
+    expect(a.persist()).toMatchObject([{ index: 2 }, { index: 2 }])
+  })
+
+  test('answers that wait for one write reach everybody they are for', () => {
+    const a = server({ term: 2 }, { slowDisk: true })
+    a.receive(appendEntries({ from: 'b', term: 2, prev: [1, 1], entries: commands(2, 2) }))
+    a.receive(appendEntries({ from: 'b', term: 2, prev: [2, 2], entries: commands(3, 2) }))
+    a.receive(appendEntries({ from: 'c', term: 3, prev: [2, 3], entries: commands(4, 3) }))
+    a.persist()
+    expect(a.persist()).toMatchObject([
+      { to: 'b', term: 2, index: 3 },
+      { to: 'c', term: 3, index: 4 },
+    ])
+  })
+
   test('the same index, overwritten and written again, is durable only by its last write', () => {
     const a = server({ term: 2 }, { slowDisk: true })
     const first = appendEntries({ from: 'b', term: 2, prev: [1, 1], entries: commands(2, 2) })

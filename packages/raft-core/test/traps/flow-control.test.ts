@@ -138,6 +138,24 @@ describe('flow control (thesis 10.2.1)', () => {
     expect(Math.max(...sent.map(({ entries }) => entries.length))).toBeLessThan(20)
   })
 
+  test('a follower that is away gets its snapshot when it is back, not before', () => {
+    const a = leader({ maxInflightMessages: 1 })
+    a.receive(accepted({ from: 'c', term: 2, index: 2 }))
+    for (let tick = 0; tick < 20; tick++) {
+      a.receive(heartbeatReply({ from: 'b', term: 2 }))
+      a.tick()
+    }
+    for (let i = 0; i < 3; i++) {
+      a.propose(`${i}`)
+      a.receive(accepted({ from: 'b', term: 2, index: a.raft.lastIndex }))
+    }
+    a.takeSnapshot()
+    expect(a.raft.firstIndex).toBe(6)
+    expect(a.snapshotsDue).toEqual([])
+    a.receive(heartbeatReply({ from: 'c', term: 2 }))
+    expect(a.snapshotsDue).toEqual(['c'])
+  })
+
   test('a snapshot that was announced ends with the stream, or with an answer that reaches the log', () => {
     for (const behind of [false, true]) {
       const a = server({ terms: [1, 1, 1], commit: 4 })
