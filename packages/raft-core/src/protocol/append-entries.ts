@@ -161,8 +161,10 @@ export function recoverLostMessages(raft: RaftState): void {
   for (const peer of raft.peers) {
     const stuck = peer.matchIndex === peer.matchAtHeartbeat && peer.answered
     if (stuck && peer.state === 'probe') peer.probing = false
-    if (stuck && peer.state === 'replicate' && peer.matchIndex + 1 < peer.nextIndex)
-      sendAppend(raft, peer, NOTHING)
+    // One whose next entry is forgotten gets a snapshot instead, as soon as there is time for it.
+    const isReachable = peer.nextIndex > raft.log.compacted.index
+    const isWaiting = peer.state === 'replicate' && peer.matchIndex + 1 < peer.nextIndex
+    if (stuck && isWaiting && isReachable) sendAppend(raft, peer, NOTHING)
     peer.matchAtHeartbeat = peer.matchIndex
     peer.answered = false
   }
