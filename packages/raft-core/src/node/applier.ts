@@ -18,6 +18,7 @@ export class Applier<Result> {
   #busy = false
   /** A snapshot up to here is stored and replaces the state before anything else is applied. */
   #restoreUpTo: LogIndex | null = null
+  #isRestoring = false
   #bytesApplied = 0
 
   constructor(parts: {
@@ -39,6 +40,11 @@ export class Applier<Result> {
     return !this.#busy && this.#restoreUpTo === null
   }
 
+  /** A snapshot is still to be read from the storage, all of it. */
+  get isRestoring(): boolean {
+    return this.#isRestoring
+  }
+
   get isBehind(): boolean {
     if (this.#busy) return false
     return this.#restoreUpTo !== null || this.#raft.appliedIndex < this.#raft.applicableIndex
@@ -52,6 +58,7 @@ export class Applier<Result> {
   /** The log was replaced by the stored snapshot, which reaches up to `index`: so will the state be. */
   restoreUpTo(index: LogIndex): void {
     this.#restoreUpTo = index
+    this.#isRestoring = true
   }
 
   /**
@@ -75,6 +82,7 @@ export class Applier<Result> {
     this.#restoreUpTo = null
     await restoreSnapshot(this.#storage, this.#stateMachine)
     return () => {
+      this.#isRestoring = false
       this.#proposals.skipped(index)
       this.#raft.applied(index)
     }
@@ -84,16 +92,13 @@ export class Applier<Result> {
     const to = this.#raft.applicableIndex + 1
     const entries = await this.#storage
       .entries(from, to, { maxBytes: this.#maxBytes })
-      .catch((error: unknown) => this.#unlessReplaced(error))
+      .catch((error: unknown) => {
+        // A snapshot took the place of the log meanwhile, and is restored next.
+        if (this.#isRestoring && error instanceof RaftError && error.code === 'COMPACTED') return []
+        throw error
+      })
     const results = await this.#apply(entries)
     return () => this.#settle(entries, results)
-  }
-
-  /** A snapshot came while its log was being read, and took the place of both. */
-  #unlessReplaced(error: unknown): readonly Entry[] {
-    const isGone = error instanceof RaftError && error.code === 'COMPACTED'
-    if (isGone && this.#restoreUpTo !== null) return []
-    throw error
   }
 
   #apply(entries: readonly Entry[]): readonly Result[] | Promise<readonly Result[]> {

@@ -29,11 +29,12 @@ export class Proposals<Result> {
   readonly #placed = new Map<LogIndex, Proposal<Result>>()
   /** The leader refused some: wait for a tick or another leader before asking again. */
   #isRefused = false
-  #batchId = 0
+  #batchId: number
   #forwardedCount = 0
 
-  constructor(limit: number) {
+  constructor(limit: number, firstId: number) {
     this.#limit = limit
+    this.#batchId = firstId
   }
 
   /** Some wait to be handed on, and there is hope that somebody takes them. */

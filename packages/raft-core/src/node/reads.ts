@@ -28,11 +28,12 @@ export class Reads {
   readonly #asked = new Map<number, { readonly reads: readonly Read[]; readonly tick: number }>()
   /** Know their index, in ascending order, and wait for it to be applied. */
   #known: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = []
-  #questionId = 0
+  #questionId: number
   #count = 0
 
-  constructor(limit: number) {
+  constructor(limit: number, firstId: number) {
     this.#limit = limit
+    this.#questionId = firstId
   }
 
   get wantsTurn(): boolean {

@@ -94,8 +94,9 @@ export class RunLoop<Result> {
     this.#contacts = parts.contacts
     this.#turns = new Turns(parts.environment, () => this.#turnSafely())
     this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
-    this.#proposals = new Proposals(parts.options.maxPendingProposals)
-    this.#reads = new Reads(parts.options.maxPendingReads)
+    const firstId = drawFirstId(parts.environment)
+    this.#proposals = new Proposals(parts.options.maxPendingProposals, firstId)
+    this.#reads = new Reads(parts.options.maxPendingReads, firstId)
     this.#applier = new Applier({
       raft: parts.raft,
       storage: parts.storage,
@@ -110,7 +111,12 @@ export class RunLoop<Result> {
       stateMachine: parts.stateMachine,
       options: parts.options,
       trace: parts.trace,
-      loop: { enter: (job) => this.#turns.enter(job), signal: this.#abort.signal },
+      loop: {
+        enter: (job) => this.#turns.enter(job),
+        eventually: (attempt) => this.#turns.eventually(attempt),
+        signal: this.#abort.signal,
+      },
+      restorer: this.#applier,
       index: parts.snapshotIndex,
     })
     const { role, term, leader, membership } = parts.raft
@@ -367,10 +373,6 @@ export class RunLoop<Result> {
     this.#spawn(receiving)
     const failed = await receiving
     if (failed !== null) throw failed.failure
-    await this.#turns.enter(() => {
-      if (this.#raft.installSnapshot(message))
-        this.#applier.restoreUpTo(message.meta.position.index)
-    })
   }
 
   /** With the leader goes the hope for what was sent to it; a new one gives hope to what waits. */
@@ -437,4 +439,13 @@ export class RunLoop<Result> {
       ? new RaftError('STOPPED', 'the node was disposed')
       : new RaftError('STOPPED', 'the node has failed', this.#failure)
   }
+}
+
+/**
+ * Numbers of questions are never used twice, not even after a restart: an answer to what this node
+ * asked before it crashed may still be on its way, and would be taken for an answer to something
+ * else. So each life of a node counts from somewhere else.
+ */
+function drawFirstId(environment: Environment): number {
+  return Math.floor(environment.random() * 2 ** 32) * 2 ** 20
 }

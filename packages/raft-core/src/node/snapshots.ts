@@ -16,8 +16,17 @@ export interface StreamFailure {
 export interface LoopAccess {
   /** Runs `job` in a turn of the loop, the only place where the protocol may be touched. */
   enter<Value>(job: () => Value): Promise<Value>
+  /** Tries at the end of every turn, until `attempt` answers with something. */
+  eventually<Value>(attempt: () => Value | null): Promise<Value>
   /** Aborted when the node stops. */
   readonly signal: AbortSignal
+}
+
+/** Who takes a received snapshot over into the state machine. */
+export interface Restorer {
+  /** A snapshot that is stored is still to be taken over. */
+  readonly isRestoring: boolean
+  restoreUpTo(index: LogIndex): void
 }
 
 /**
@@ -33,6 +42,7 @@ export class Snapshots {
   readonly #options: NodeOptions
   readonly #trace: Trace | null
   readonly #loop: LoopAccess
+  readonly #restorer: Restorer
   #index: LogIndex
   #bytesAppliedThen = 0
   /** The write under way. It never rejects. */
@@ -49,6 +59,7 @@ export class Snapshots {
     readonly options: NodeOptions
     readonly trace: Trace | null
     readonly loop: LoopAccess
+    readonly restorer: Restorer
     readonly index: LogIndex
   }) {
     this.#raft = parts.raft
@@ -58,6 +69,7 @@ export class Snapshots {
     this.#options = parts.options
     this.#trace = parts.trace
     this.#loop = parts.loop
+    this.#restorer = parts.restorer
     this.#index = parts.index
   }
 
@@ -117,8 +129,8 @@ export class Snapshots {
   }
 
   /**
-   * A leader sends a snapshot. Stores it, unless the log here reaches as far by now. Answers with
-   * the failure of the stream, if that is what ended it: only the storage's own failure is fatal.
+   * A leader sends a snapshot. Stores and installs it, unless the log here reaches as far by now, or
+   * the leader is none any more. Answers with the failure of the stream, if that is what ended it: only the storage's own failure is fatal.
    */
   async receive(
     message: InstallSnapshot,
@@ -140,15 +152,24 @@ export class Snapshots {
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<StreamFailure | null> {
     await this.#writing
-    if (!(await this.#loop.enter(() => this.#raft.wantsSnapshot(message)))) return null
+    // Until the state machine has read the snapshot that is stored now, no other may take its place:
+    // it would be taken for the first, and what lies between the two applied twice.
+    const { isWanted } = await this.#loop.eventually(() =>
+      this.#restorer.isRestoring ? null : { isWanted: this.#raft.wantsSnapshot(message) },
+    )
+    if (!isWanted) return null
     const stream = watchFailure(chunks, this.#loop.signal)
     try {
       await this.#write(message.meta, stream.chunks)
-      return null
     } catch (error) {
       if (stream.hasFailed()) return { failure: error }
       throw error
     }
+    await this.#loop.enter(() => {
+      if (this.#raft.installSnapshot(message))
+        this.#restorer.restoreUpTo(message.meta.position.index)
+    })
+    return null
   }
 
   async #write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
