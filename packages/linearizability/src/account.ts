@@ -3,6 +3,9 @@ import type { Model } from './model.ts'
 import type { Operation } from './operation.ts'
 import { search } from './search.ts'
 
+/** What one attempt to leave something out may cost. It stays in if that does not suffice. */
+const MAX_STEPS = 20_000
+
 /**
  * The part of a history that contradicts itself. First the end is cut off, then each operation's
  * return is forgotten, if the rest still contradicts itself: an operation that may or may not have
@@ -11,12 +14,9 @@ import { search } from './search.ts'
 export function crux<State, Input, Output>(
   model: Model<State, Input, Output>,
   operations: readonly Operation<Input, Output>[],
-  maxSteps: number,
 ): readonly Operation<Input, Output>[] {
-  const contradicts = (part: readonly Operation<Input, Output>[]): boolean => {
-    const outcome = search(model, part, { steps: maxSteps })
-    return !outcome.found && !outcome.gaveUp
-  }
+  const contradicts = (part: readonly Operation<Input, Output>[]): boolean =>
+    search(model, part, MAX_STEPS) === 'none'
   let part = shortestBeginning(operations, contradicts)
   // The latest first: what an answer contradicts is mostly just before it.
   for (const operation of part.toSorted((a, b) => a.returnedAt - b.returnedAt)) {

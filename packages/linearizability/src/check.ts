@@ -56,14 +56,13 @@ export function checkLinearizability<State, Input, Output>(
   for (const operation of history) checkTimes(operation)
   let unknown: string | null = null
   for (const [object, operations] of byObject(model, history)) {
-    const budget = { steps: maxSteps }
-    const outcome = search(model, operations, budget)
-    if (outcome.found) continue
-    if (outcome.gaveUp) {
+    const outcome = search(model, operations, maxSteps)
+    if (outcome === 'found') continue
+    if (outcome === 'gave up') {
       unknown ??= object
       continue
     }
-    const smallest = crux(model, operations, maxSteps)
+    const smallest = crux(model, operations)
     return {
       linearizable: false,
       object,

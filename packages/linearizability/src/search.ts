@@ -10,62 +10,48 @@
 import type { Model } from './model.ts'
 import type { Operation } from './operation.ts'
 
-export type Outcome<Input, Output> =
-  | { readonly found: true; readonly order: readonly Operation<Input, Output>[] }
-  | {
-      readonly found: false
-      /** The search was cut short: there may be an order. */
-      readonly gaveUp: boolean
-      /** The longest order that was found to explain the answers of those in it. */
-      readonly order: readonly Operation<Input, Output>[]
-      /** What the search never got past in that order: it must come next, and cannot. */
-      readonly stuckAt: Operation<Input, Output> | null
-    }
+/** Is there such an order? The search may give up before it knows. */
+export type Outcome = 'found' | 'none' | 'gave up'
 
-interface Budget {
-  steps: number
-}
-
+/** Takes at most `maxSteps` tries. */
 export function search<State, Input, Output>(
   model: Model<State, Input, Output>,
   operations: readonly Operation<Input, Output>[],
-  budget: Budget,
-): Outcome<Input, Output> {
+  maxSteps: number,
+): Outcome {
   const timeline = new Timeline(operations)
   const tried = new Tried(operations.length)
-  const chosen: { readonly mark: Mark; readonly before: State }[] = []
-  let longest: readonly Operation<Input, Output>[] = []
-  let stuckAt: Operation<Input, Output> | null = null
+  const chosen: { readonly mark: Mark; readonly before: State; readonly beforeId: string }[] = []
   let state = model.initial
+  let stateId = model.identify(state)
   let mark = timeline.first
-  const order = (): Operation<Input, Output>[] =>
-    chosen.map((choice) => operations[choice.mark.operation] as Operation<Input, Output>)
-
-  while (timeline.returnsLeft > 0) {
+  for (let steps = 0; timeline.returnsLeft > 0;) {
     if (mark === null || mark.isReturn) {
-      if (stuckAt === null || chosen.length > longest.length) {
-        longest = order()
-        stuckAt = mark && (operations[mark.operation] as Operation<Input, Output>)
-      }
       const last = chosen.pop()
-      if (last === undefined) return { found: false, gaveUp: false, order: longest, stuckAt }
+      if (last === undefined) return 'none'
       timeline.putBack(last.mark)
       tried.remove(last.mark.operation)
       state = last.before
+      stateId = last.beforeId
       mark = last.mark.next
       continue
     }
-    if (budget.steps-- <= 0) return { found: false, gaveUp: true, order: longest, stuckAt }
+    steps += 1
+    if (steps > maxSteps) return 'gave up'
     const { input, output } = operations[mark.operation] as Operation<Input, Output>
     const next = model.step(state, input, output)
-    if (next !== null && tried.add(mark.operation, model.identify(next.state))) {
-      chosen.push({ mark, before: state })
+    const nextId = next === null ? stateId : model.identify(next.state)
+    // What need not have happened, and would change nothing, helps nobody.
+    const isPointless = mark.return === null && nextId === stateId
+    if (next !== null && !isPointless && tried.add(mark.operation, nextId)) {
+      chosen.push({ mark, before: state, beforeId: stateId })
       state = next.state
+      stateId = nextId
       timeline.takeOut(mark)
       mark = timeline.first
     } else mark = mark.next
   }
-  return { found: true, order: order() }
+  return 'found'
 }
 
 /** A call or a return in the list. */

@@ -1,0 +1,230 @@
+import {
+  type Environment,
+  type Membership,
+  type NodeId,
+  type NodeOptions,
+  RaftError,
+  type RaftEvent,
+  type RaftNode,
+  startNode,
+} from '@coracle/raft-core'
+import { KeyValueMachine } from './key-value-machine.ts'
+import type { Ending, Life, Observer, Request } from './observer.ts'
+import type { Random } from './random.ts'
+import type { VirtualClock } from './virtual-clock.ts'
+import { DiskFailure, type VirtualDisk } from './virtual-disk.ts'
+import type { Station, VirtualNetwork } from './virtual-network.ts'
+
+export interface ComputerParts {
+  readonly id: NodeId
+  readonly clock: VirtualClock
+  readonly random: Random
+  readonly disk: VirtualDisk
+  readonly network: VirtualNetwork
+  readonly founders: Membership
+  readonly options: Partial<NodeOptions>
+  /** How much longer a tick takes here than it should: 1 is exact. */
+  readonly drift: number
+  /** How long a turn of the event loop takes, on average. */
+  readonly turnMs: number
+  /** How long the state machine takes for a call, on average; 0 to answer at once. */
+  readonly applyMs: number
+  readonly observer: Required<Observer>
+  readonly sent: (message: Uint8Array) => void
+  readonly traced: (event: RaftEvent) => void
+  /** The node stopped for a reason that nobody gave it. */
+  readonly broke: (cause: unknown) => void
+}
+
+/** What runs on a computer between a start and a crash. */
+interface Running extends Life {
+  readonly machine: KeyValueMachine
+  isAlive: boolean
+  node: RaftNode<string | null> | null
+  readonly open: Map<Request, (ending: Ending) => void>
+}
+
+/** One machine of the cluster: it can lose its power at any moment, stall, and start again. */
+export class Computer {
+  readonly id: NodeId
+  readonly disk: VirtualDisk
+  readonly #parts: ComputerParts
+  #running: Running | null = null
+  #lives = 0
+  #stalledUntil = 0
+
+  constructor(parts: ComputerParts) {
+    this.id = parts.id
+    this.disk = parts.disk
+    this.#parts = parts
+  }
+
+  get isOn(): boolean {
+    return this.#running !== null
+  }
+
+  /** Running, and through with starting. */
+  get node(): RaftNode<string | null> | null {
+    return this.#running?.node ?? null
+  }
+
+  /** What a client that is connected to this node reads there. */
+  get machine(): KeyValueMachine | null {
+    return this.#running?.machine ?? null
+  }
+
+  turnOn(): void {
+    if (this.#running !== null) return
+    const { observer, random, clock, applyMs } = this.#parts
+    this.#lives += 1
+    const life: Running = {
+      id: this.id,
+      number: this.#lives,
+      disk: this.disk,
+      isAlive: true,
+      node: null,
+      open: new Map(),
+      machine: new KeyValueMachine(
+        {
+          applied: (command) => life.isAlive && observer.applied(life, command),
+          reached: (index, print) => life.isAlive && observer.reached(life, index, print),
+          restored: (index, print) => life.isAlive && observer.restored(life, index, print),
+          work: () => (applyMs === 0 ? null : clock.sleep(random.exponential(applyMs))),
+        },
+        random,
+      ),
+    }
+    this.#running = life
+    observer.started(life)
+    this.#start(life).catch((error: unknown) => this.#stopped(life, error))
+  }
+
+  /** The power is cut. */
+  turnOff(): void {
+    const life = this.#running
+    if (life === null) return
+    this.#running = null
+    life.isAlive = false
+    this.#parts.network.leave(this.id)
+    this.disk.crash()
+    for (const settle of life.open.values()) settle({ type: 'lost' })
+  }
+
+  /** Shuts down in good order, then turns off. Whatever was asked for is answered before. */
+  async shutDown(): Promise<void> {
+    const life = this.#running
+    if (life === null || life.node === null) return
+    await life.node[Symbol.asyncDispose]()
+    if (life.isAlive) this.turnOff()
+  }
+
+  /** Its event loop does nothing for a while. */
+  stall(timeMs: number): void {
+    this.#stalledUntil = Math.max(this.#stalledUntil, this.#parts.clock.now + timeMs)
+  }
+
+  /** Whatever held it up is over. */
+  wake(): void {
+    this.#stalledUntil = 0
+  }
+
+  /** Asks the node that runs here, and follows the request to its end; null if none runs. */
+  ask<Answer>(
+    kind: Request['kind'],
+    number: number,
+    ask: (node: RaftNode<string | null>) => Promise<Answer>,
+    positionOf: (answer: Answer) => { readonly index: number; readonly term: number },
+  ): Promise<{ readonly ending: Ending; readonly answer: Answer | null }> | null {
+    const life = this.#running
+    if (life === null || life.node === null) return null
+    const { observer, clock } = this.#parts
+    const request: Request = { kind, life, number, calledAt: clock.now }
+    observer.asked(request)
+    return new Promise((resolve) => {
+      const settle = (ending: Ending, answer: Answer | null): void => {
+        if (!life.open.delete(request)) return
+        observer.answered(request, ending)
+        resolve({ ending, answer })
+      }
+      life.open.set(request, (ending) => settle(ending, null))
+      ask(life.node as RaftNode<string | null>).then(
+        (answer) => settle({ type: 'done', ...positionOf(answer) }, answer),
+        (error: unknown) => settle({ type: 'failed', code: codeOf(error) }, null),
+      )
+    })
+  }
+
+  async #start(life: Running): Promise<void> {
+    const { founders, options, network, observer, traced } = this.#parts
+    const station: Station = {
+      id: this.id,
+      isAlive: () => life.isAlive,
+      stalledUntil: () => this.#stalledUntil,
+      sent: (message, bytes) => {
+        this.#parts.sent(bytes)
+        observer.sent(life, message)
+      },
+    }
+    const node = await startNode({
+      ...options,
+      id: this.id,
+      membership: founders,
+      storage: this.disk.open((batch) => observer.persisted(life, batch)),
+      transport: network.attach(station),
+      stateMachine: life.machine,
+      environment: this.#environment(life),
+      trace: (event) => {
+        if (!life.isAlive) return
+        traced(event)
+        observer.happened(life, event)
+      },
+    })
+    life.node = node
+    const cause = await node.stopped
+    if (cause !== null) this.#stopped(life, cause)
+  }
+
+  /** A disk that fails takes its node down, as it should. Nothing else may. */
+  #stopped(life: Running, cause: unknown): void {
+    if (!life.isAlive) return
+    if (!(cause instanceof DiskFailure)) this.#parts.broke(cause)
+    this.turnOff()
+  }
+
+  #environment(life: Running): Environment {
+    const { clock, random, drift, turnMs } = this.#parts
+    const whenFree = (run: () => void): void => {
+      const wait = this.#stalledUntil - clock.now
+      if (!life.isAlive) return
+      if (wait > 0) clock.after(wait, () => whenFree(run))
+      else run()
+    }
+    return {
+      now: () => clock.now * drift,
+      random: () => random.next(),
+      schedule: (turn) =>
+        clock.after(turnMs === 0 ? 0 : random.exponential(turnMs), () => whenFree(turn)),
+      every: (intervalMs, beat) => {
+        let isOver = false
+        const next = (delayMs: number): void =>
+          clock.afterQuietly(delayMs, () => {
+            if (isOver || !life.isAlive) return
+            // A timer that was due while the loop stood still is due once, afterwards.
+            const wait = this.#stalledUntil - clock.now
+            if (wait > 0) return next(wait)
+            beat()
+            next(intervalMs * drift)
+          })
+        next(intervalMs * drift * random.next())
+        return () => {
+          isOver = true
+        }
+      },
+    }
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof RaftError) return error.code
+  return error instanceof Error ? error.name : String(error)
+}

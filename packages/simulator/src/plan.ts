@@ -1,0 +1,123 @@
+import type { NodeOptions } from '@coracle/raft-core'
+import type { Random } from './random.ts'
+import type { DiskWeather } from './virtual-disk.ts'
+import type { NetworkWeather } from './virtual-network.ts'
+
+/** All that a seed decides before anything happens. */
+export interface Plan {
+  readonly nodes: number
+  readonly options: Partial<NodeOptions> & Pick<NodeOptions, 'tickMs' | 'requestTimeoutTicks'>
+  readonly network: NetworkWeather
+  readonly disk: DiskWeather
+  readonly troubles: Troubles
+  readonly drift: number
+  readonly turnMs: number
+  readonly applyMs: number
+  readonly clients: number
+  readonly keys: number
+  /** How long a client waits between two requests, on average. */
+  readonly thinkMs: number
+  /** How much of what clients ask for are reads. */
+  readonly reads: number
+  /** The largest value written, in characters. */
+  readonly maxValueLength: number
+  readonly safetyMs: number
+}
+
+/** The mean time between two troubles of a kind, in milliseconds; 0 for never. */
+export interface Troubles {
+  readonly crashMs: number
+  readonly shutDownMs: number
+  readonly partitionMs: number
+  readonly stallMs: number
+  readonly transferMs: number
+  readonly snapshotMs: number
+  /** How long a node stays down, a partition or a stall lasts, on average. */
+  readonly lastsMs: number
+}
+
+/**
+ * Draws a plan. Every seed switches some faults on and others off, and gives each its own rate: a
+ * bug that shows only when nothing else disturbs it has its chance, too (swarm testing).
+ */
+export function drawPlan(random: Random): Plan {
+  const sometimes = (probability: number, value: () => number): number =>
+    random.chance(probability) ? value() : 0
+  const options = drawOptions(random.derive('options'))
+  const electionMs = options.tickMs * (options.electionTicks ?? 10)
+  return {
+    nodes: random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
+    options,
+    network: drawNetwork(random.derive('network'), electionMs),
+    disk: drawDisk(random.derive('disk'), electionMs),
+    troubles: {
+      crashMs: sometimes(0.7, () => random.whole(2, 30) * electionMs),
+      shutDownMs: sometimes(0.3, () => random.whole(10, 50) * electionMs),
+      partitionMs: sometimes(0.6, () => random.whole(4, 30) * electionMs),
+      stallMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
+      transferMs: sometimes(0.4, () => random.whole(2, 20) * electionMs),
+      snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
+      lastsMs: random.pick([0.3, 1, 3, 8]) * electionMs,
+    },
+    drift: sometimes(0.5, () => random.pick([0.05, 0.2, 0.5])),
+    turnMs: random.pick([0, 0, 0.1, 1]),
+    applyMs: random.pick([0, 0, 0, 2, 20]),
+    clients: random.whole(1, 8),
+    keys: random.whole(1, 4),
+    thinkMs: random.pick([5, 20, 60]),
+    reads: random.pick([0.2, 0.5, 0.8]),
+    maxValueLength: random.pick([4, 4, 100, 1000]),
+    safetyMs: 60 * electionMs,
+  }
+}
+
+type DrawnOptions = Plan['options']
+
+function drawOptions(random: Random): DrawnOptions {
+  const electionTicks = random.whole(4, 12)
+  return {
+    electionTicks,
+    heartbeatTicks: random.whole(1, Math.max(1, electionTicks >> 2)),
+    tickMs: random.pick([10, 20, 30]),
+    preVote: random.chance(0.7),
+    checkQuorum: random.chance(0.7),
+    maxMessageBytes: random.pick([1, 500, 5_000, 1 << 20]),
+    maxInflightMessages: random.pick([1, 2, 3, 8, 64]),
+    maxInflightBytes: random.pick([1, 1_000, 1 << 20]),
+    minBatchBytes: random.pick([0, 500, 16_384]),
+    maxUncommittedBytes: random.pick([1, 5_000, 1 << 20]),
+    maxWindowBytes: random.pick([0, 0, 1_000, 1 << 20]),
+    maxPendingReads: random.pick([1, 3, 1_000]),
+    maxPendingProposals: random.pick([2, 10, 1_000]),
+    requestTimeoutTicks: random.pick([10, 30, 70]),
+    maxApplyBytes: random.pick([1, 1_000, 1 << 20]),
+    snapshotEntries: random.pick([1, 5, 20, 100, 100_000]),
+    snapshotBytes: random.pick([500, 1 << 20]),
+    keepEntries: random.pick([0, 0, 3, 20]),
+  }
+}
+
+function drawNetwork(random: Random, electionMs: number): NetworkWeather {
+  const sometimes = (probability: number, most: number): number =>
+    random.chance(probability) ? random.next() * most : 0
+  return {
+    minDelayMs: random.pick([0, 1, 3]),
+    meanDelayMs: random.pick([0.5, 2, 5, electionMs / 10]),
+    loss: sometimes(0.5, 0.3),
+    duplication: sometimes(0.5, 0.3),
+    reorders: random.chance(0.5),
+    hold: sometimes(0.4, 0.05),
+    holdMs: random.pick([1, 4, 20]) * electionMs,
+    streamBreak: sometimes(0.5, 0.8),
+    notice: random.next(),
+  }
+}
+
+function drawDisk(random: Random, electionMs: number): DiskWeather {
+  return {
+    meanLatencyMs: random.pick([0.2, 2, 10, electionMs / 5]),
+    stallProbability: random.chance(0.4) ? random.next() * 0.1 : 0,
+    stallMs: random.pick([0.5, 2, 6]) * electionMs,
+    failureProbability: random.chance(0.3) ? random.next() * 0.01 : 0,
+  }
+}

@@ -1,0 +1,29 @@
+import type { Property } from '../observer.ts'
+import { acknowledgedWrites } from './acknowledged-writes.ts'
+import { commitNeedsQuorum } from './commit-needs-quorum.ts'
+import { durablePromises } from './durable-promises.ts'
+import { electionSafety } from './election-safety.ts'
+import { freshReads } from './fresh-reads.ts'
+import { leaderCompleteness } from './leader-completeness.ts'
+import { linearizableHistory } from './linearizable-history.ts'
+import { logMatching } from './log-matching.ts'
+import { nothingFalls } from './nothing-falls.ts'
+import { oneOutcome } from './one-outcome.ts'
+import { requestsSettle } from './requests-settle.ts'
+import { stateMachineSafety } from './state-machine-safety.ts'
+
+/** All that is checked in every simulation. */
+export const PROPERTIES: readonly Property[] = [
+  electionSafety,
+  logMatching,
+  leaderCompleteness,
+  stateMachineSafety,
+  durablePromises,
+  commitNeedsQuorum,
+  acknowledgedWrites,
+  oneOutcome,
+  freshReads,
+  linearizableHistory,
+  nothingFalls,
+  requestsSettle,
+]

@@ -1,0 +1,35 @@
+import { checkLinearizability, keyValue } from '@coracle/linearizability'
+import type { Recorded } from '../clients.ts'
+import { decodeCommand } from '../key-value-machine.ts'
+import type { Property } from '../observer.ts'
+
+/**
+ * What the clients saw is what one machine could have shown them. Of a write without an answer the
+ * simulation knows more than its client: it happened before anybody applied it, or never.
+ */
+export const linearizableHistory: Property = {
+  name: 'linearizability',
+  watch(violated, world) {
+    const history: Recorded[] = []
+    const firstApplied = new Map<number, number>()
+    return {
+      applied(_, { data }) {
+        const { number } = decodeCommand(data)
+        if (!firstApplied.has(number))
+          firstApplied.set(number, Math.round(world.now() * 1000) / 1000)
+      },
+      recorded(recorded) {
+        history.push(recorded)
+      },
+      ended() {
+        const known = history.flatMap(({ number, operation }) => {
+          if (operation.output !== undefined) return [operation]
+          const returnedAt = firstApplied.get(number)
+          return returnedAt === undefined ? [] : [{ ...operation, returnedAt }]
+        })
+        const verdict = checkLinearizability(keyValue(), known)
+        if (verdict.linearizable === false) violated(verdict.account)
+      },
+    }
+  },
+}

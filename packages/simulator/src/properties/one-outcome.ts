@@ -1,0 +1,40 @@
+import type { Position } from '@coracle/raft-core'
+import { decodeCommand } from '../key-value-machine.ts'
+import { didNotHappen, type Property } from '../observer.ts'
+
+/**
+ * A proposal has one outcome. Acknowledged, it is in the history, once, where the answer says, and
+ * stays there; dropped, it is not, and never comes to be.
+ */
+export const oneOutcome: Property = {
+  name: 'one outcome per proposal',
+  watch(violated) {
+    const applied = new Map<number, Position>()
+    const dropped = new Set<number>()
+    const answered = new Set<number>()
+    return {
+      applied({ id }, { index, term, data }) {
+        const { number } = decodeCommand(data)
+        const before = applied.get(number)
+        if (before !== undefined && before.index !== index)
+          violated(`proposal ${number} is applied at ${before.index} and at ${index}`)
+        if (dropped.has(number)) violated(`${id} applies proposal ${number}, which was dropped`)
+        applied.set(number, { term, index })
+      },
+      answered({ kind, number, life }, ending) {
+        if (kind !== 'propose') return
+        if (answered.has(number)) violated(`proposal ${number} is answered twice`)
+        answered.add(number)
+        const place = applied.get(number)
+        if (ending.type === 'done' && (place?.index !== ending.index || place.term !== ending.term))
+          violated(
+            `${life.id} says proposal ${number} is at ${ending.term}/${ending.index}: it is not`,
+          )
+        if (!didNotHappen(ending)) return
+        dropped.add(number)
+        if (place !== undefined)
+          violated(`${life.id} says that proposal ${number} did not happen, but it is applied`)
+      },
+    }
+  },
+}

@@ -1,0 +1,167 @@
+import type { RaftEvent } from '@coracle/raft-core'
+import { Clients } from './clients.ts'
+import { Cluster } from './cluster.ts'
+import { Fingerprint } from './fingerprint.ts'
+import { type Observer, observers, type Property } from './observer.ts'
+import { drawPlan, type Plan } from './plan.ts'
+import { PROPERTIES } from './properties/index.ts'
+import { createRandom } from './random.ts'
+import { healMajority, serveAll } from './recovery.ts'
+import { Story } from './story.ts'
+import { makeTrouble } from './troubles.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+export interface SimulateOptions {
+  readonly seed: number
+  /** What is checked. Default: everything. */
+  readonly properties?: readonly Property[]
+  /** How many of the last lines of the story to keep. Default 200. */
+  readonly storyLines?: number
+}
+
+export interface Violation {
+  readonly property: string
+  readonly why: string
+}
+
+/** What came of a simulation. */
+export interface Report {
+  readonly seed: number
+  /** Null if everything held. */
+  readonly violation: Violation | null
+  /** A hash of every event and every message, in order: the same seed gives the same one. */
+  readonly fingerprint: string
+  readonly plan: Plan
+  /** The last things that happened, a line each. */
+  readonly story: readonly string[]
+  readonly tally: Tally
+}
+
+/** How much happened. */
+export interface Tally {
+  virtualMs: number
+  messages: number
+  elections: number
+  snapshotsInstalled: number
+  lives: number
+  acknowledged: number
+  reads: number
+}
+
+/**
+ * Runs a cluster of real nodes on virtual time, disks and lines. The seed decides everything: how
+ * many nodes, their options, which faults there are, what clients ask for, and every delay.
+ *
+ * First everything goes wrong that the seed wants, and no rule of Raft may break. Then a majority
+ * becomes healthy while all else stays broken for ever, and the cluster must serve again.
+ */
+export async function simulate(options: SimulateOptions): Promise<Report> {
+  const { seed } = options
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new RangeError(`a seed is a whole number from 0, not ${seed}`)
+  const random = createRandom(`coracle ${seed}`)
+  const plan = drawPlan(random.derive('plan'))
+  const clock = new VirtualClock()
+  const story = new Story(clock, options.storyLines ?? 200)
+  const fingerprint = new Fingerprint()
+  const tally: Tally = {
+    virtualMs: 0,
+    messages: 0,
+    elections: 0,
+    snapshotsInstalled: 0,
+    lives: 0,
+    acknowledged: 0,
+    reads: 0,
+  }
+  let violation: Violation | null = null
+  const violated = (property: string, why: string): void => {
+    violation ??= { property, why }
+  }
+  const watching: Observer[] = [counting(tally), story.observer]
+  const observer: Required<Observer> = observers(watching)
+  const cluster: Cluster = new Cluster({
+    plan,
+    clock,
+    random,
+    observer,
+    sent: (message) => fingerprint.addBytes(message),
+    traced: (event) => fingerprint.add(describe(event)),
+    told: (what) => story.tell(what),
+    broke: (id, cause) => violated('nodes run on', `${id} stopped: ${tellCause(cause)}`),
+  })
+  for (const property of options.properties ?? PROPERTIES)
+    watching.push(property.watch((why) => violated(property.name, why), cluster))
+
+  for (const id of cluster.ids) cluster.start(id)
+  const clients = new Clients(cluster, plan, random.derive('clients'), observer.recorded)
+  const trouble = makeTrouble(cluster, plan, random.derive('troubles'))
+  await clock.run(() => violation !== null || clock.now >= plan.safetyMs)
+  trouble.stop()
+  clients.stop()
+
+  const core = healMajority(cluster, plan, random.derive('recovery'))
+  story.tell(`${core.join(' ')} are healthy from now on`)
+  const service = { isUp: false }
+  const served = serveAll(cluster, core, service)
+  const electionMs = plan.safetyMs / 60
+  const requestMs = plan.options.tickMs * plan.options.requestTimeoutTicks * (1 + plan.drift)
+  const deadline = clock.now + 150 * electionMs + 10 * requestMs
+  await clock.run(() => violation !== null || service.isUp || clock.now >= deadline)
+  if (service.isUp) {
+    await served
+    // Requests from before have had their time, too.
+    const end = clock.now + 3 * requestMs + 30 * electionMs
+    await clock.run(() => violation !== null || clock.now >= end)
+    // Whoever waits for a node that is broken for ever learns now that nobody knows.
+    for (const id of cluster.ids) if (!core.includes(id)) cluster.crash(id)
+    await clock.run(() => true)
+    observer.ended(core)
+  } else
+    violated('liveness', `${core.join(' ')} are healthy, and do not serve: ${statuses(cluster)}`)
+  tally.virtualMs = clock.now
+  return {
+    seed,
+    violation,
+    fingerprint: fingerprint.toString(),
+    plan,
+    story: story.lines,
+    tally,
+  }
+}
+
+function counting(tally: Tally): Observer {
+  return {
+    started: () => (tally.lives += 1),
+    sent: () => (tally.messages += 1),
+    happened(_, { type }) {
+      if (type === 'election-started') tally.elections += 1
+      if (type === 'snapshot-installed') tally.snapshotsInstalled += 1
+    },
+    answered({ kind }, ending) {
+      if (ending.type !== 'done') return
+      if (kind === 'propose') tally.acknowledged += 1
+      if (kind === 'read') tally.reads += 1
+    },
+  }
+}
+
+function describe(event: RaftEvent): string {
+  return event.type === 'node-failed'
+    ? `${event.node} ${tellCause(event.cause)}`
+    : JSON.stringify(event)
+}
+
+function tellCause(cause: unknown): string {
+  return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+}
+
+function statuses(cluster: Cluster): string {
+  return cluster.ids
+    .map((id) => {
+      const status = cluster.computer(id).node?.status()
+      if (status === undefined) return `${id} does not run`
+      const { role, term, lastIndex, commitIndex, appliedIndex } = status
+      return `${id} is ${role} at term ${term}, log ${lastIndex}, committed ${commitIndex}, applied ${appliedIndex}`
+    })
+    .join('; ')
+}

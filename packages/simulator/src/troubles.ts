@@ -1,0 +1,69 @@
+import type { NodeId } from '@coracle/raft-core'
+import type { Cluster } from './cluster.ts'
+import type { Plan } from './plan.ts'
+import type { Random } from './random.ts'
+
+/** Makes trouble for a cluster, at the rates of its plan, until it is told to stop. */
+export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { stop(): void } {
+  const { troubles } = plan
+  let isOver = false
+  const lasting = (): number => random.exponential(troubles.lastsMs)
+  const later = (delayMs: number, run: () => void): void =>
+    cluster.clock.after(delayMs, () => {
+      if (!isOver) run()
+    })
+  const often = (meanMs: number, trouble: () => void): void => {
+    if (meanMs === 0) return
+    const next = (): void =>
+      later(random.exponential(meanMs), () => {
+        trouble()
+        next()
+      })
+    next()
+  }
+  const anyone = (): NodeId => random.pick(cluster.ids)
+
+  often(troubles.crashMs, () => {
+    // Now and then all lose their power at once.
+    const victims = random.chance(0.1) ? cluster.ids : [anyone()]
+    for (const id of victims) {
+      cluster.crash(id)
+      // A node that fails by itself is started again by its supervisor below.
+      if (random.chance(0.3)) cluster.start(id)
+    }
+  })
+  often(troubles.shutDownMs, () => cluster.shutDown(anyone()))
+  often(troubles.partitionMs, () => {
+    cutSomething(cluster, random)
+    later(lasting(), () => cluster.network.heal())
+  })
+  often(troubles.stallMs, () => cluster.computer(anyone()).stall(lasting()))
+  often(troubles.transferMs, () => cluster.transfer(random.chance(0.5) ? anyone() : null))
+  often(troubles.snapshotMs, () => cluster.snapshot(anyone()))
+
+  const supervise = (): void => {
+    for (const id of cluster.ids)
+      if (!cluster.computer(id).isOn) later(lasting(), () => cluster.start(id))
+    later(Math.max(1, troubles.lastsMs / 2), supervise)
+  }
+  supervise()
+  return {
+    stop() {
+      isOver = true
+    },
+  }
+}
+
+/** Takes some lines away: between two groups, around one node, in one direction, or all but a bridge. */
+function cutSomething({ ids, network }: Cluster, random: Random): void {
+  const shuffled = random.shuffle(ids)
+  const isOneWay = random.chance(0.4)
+  const cut = (a: NodeId, b: NodeId): void => {
+    network.cut(a, b)
+    if (!isOneWay) network.cut(b, a)
+  }
+  const groupSize = random.whole(1, Math.max(1, shuffled.length - 1))
+  const bridge = random.chance(0.3) ? shuffled[groupSize] : undefined
+  for (const a of shuffled.slice(0, groupSize))
+    for (const b of shuffled.slice(groupSize)) if (b !== bridge) cut(a, b)
+}

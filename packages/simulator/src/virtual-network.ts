@@ -1,0 +1,204 @@
+import type {
+  InstallSnapshot,
+  Message,
+  NodeId,
+  Peer,
+  Transport,
+  TransportHandlers,
+} from '@coracle/raft-core'
+import { decodeMessage, encodeMessage } from '@coracle/raft-core/codec'
+import type { Random } from './random.ts'
+import { SnapshotStream } from './snapshot-stream.ts'
+import type { VirtualClock } from './virtual-clock.ts'
+
+/** How the network behaves, the same on all lines. Probabilities are per message. */
+export interface NetworkWeather {
+  readonly minDelayMs: number
+  readonly meanDelayMs: number
+  readonly loss: number
+  /**
+   * More than transports may do: a message arrives twice. Raft itself must not mind. Proposals on
+   * their way to the leader are spared, for they count on the contract.
+   */
+  readonly duplication: number
+  /** More than transports may do: messages overtake each other. */
+  readonly reorders: boolean
+  /** A message is held up for up to `holdMs`, and with it all behind it unless they overtake. */
+  readonly hold: number
+  readonly holdMs: number
+  readonly streamBreak: number
+  /** The sender is told of a loss. */
+  readonly notice: number
+}
+
+/** What the network needs to know of whoever is attached to it. */
+export interface Station {
+  readonly id: NodeId
+  readonly isAlive: () => boolean
+  /** When the event loop will be free again. */
+  readonly stalledUntil: () => number
+  readonly sent: (message: Message, bytes: Uint8Array) => void
+}
+
+/** A network on virtual time. Messages travel in their binary form, and outlive their senders. */
+export class VirtualNetwork {
+  weather: NetworkWeather
+  readonly clock: VirtualClock
+  readonly random: Random
+  readonly #cuts = new Set<string>()
+  readonly #stations = new Map<NodeId, { station: Station; handlers: TransportHandlers }>()
+  readonly #streams = new Set<SnapshotStream>()
+  /** When the newest message on a line arrives. */
+  readonly #lineBusyUntil = new Map<string, number>()
+
+  constructor(clock: VirtualClock, random: Random, weather: NetworkWeather) {
+    this.clock = clock
+    this.random = random
+    this.weather = weather
+  }
+
+  attach(station: Station): Transport {
+    return new VirtualTransport(this, station)
+  }
+
+  join(station: Station, handlers: TransportHandlers): void {
+    this.#stations.set(station.id, { station, handlers })
+  }
+
+  /** The node is gone, and with it the streams from and to it. */
+  leave(id: NodeId): void {
+    this.#stations.delete(id)
+    for (const stream of this.#streams) if (stream.from === id || stream.to === id) stream.break()
+  }
+
+  cut(from: NodeId, to: NodeId): void {
+    this.#cuts.add(`${from}>${to}`)
+    for (const stream of this.#streams) if (stream.isBetween(from, to)) stream.break()
+  }
+
+  heal(): void {
+    this.#cuts.clear()
+  }
+
+  isCut(from: NodeId, to: NodeId): boolean {
+    return this.#cuts.has(`${from}>${to}`)
+  }
+
+  handlersOf(id: NodeId): TransportHandlers | null {
+    return this.#stations.get(id)?.handlers ?? null
+  }
+
+  delay(): number {
+    const { minDelayMs, meanDelayMs } = this.weather
+    return minDelayMs + this.random.exponential(meanDelayMs)
+  }
+
+  carry(message: Message): void {
+    const bytes = encodeMessage(message)
+    this.#stations.get(message.from)?.station.sent(message, bytes)
+    const { from, to } = message
+    if (this.isCut(from, to) || this.random.chance(this.weather.loss)) return this.#lose(from, to)
+    this.#dispatch(from, to, bytes)
+    if (message.type !== 'propose' && this.random.chance(this.weather.duplication))
+      this.#dispatch(from, to, bytes)
+  }
+
+  #dispatch(from: NodeId, to: NodeId, bytes: Uint8Array): void {
+    const { hold, holdMs, reorders } = this.weather
+    const held = this.random.chance(hold) ? this.random.next() * holdMs : 0
+    let arrival = this.clock.now + this.delay() + held
+    if (!reorders) {
+      const line = `${from}>${to}`
+      arrival = Math.max(arrival, this.#lineBusyUntil.get(line) ?? 0)
+      this.#lineBusyUntil.set(line, arrival)
+    }
+    this.clock.afterQuietly(arrival - this.clock.now, () => this.#arrive(from, to, bytes))
+  }
+
+  #arrive(from: NodeId, to: NodeId, bytes: Uint8Array): void {
+    if (this.isCut(from, to)) return
+    const receiver = this.#stations.get(to)
+    if (receiver === undefined) return
+    const wait = receiver.station.stalledUntil() - this.clock.now
+    if (wait > 0) return this.clock.afterQuietly(wait, () => this.#arrive(from, to, bytes))
+    receiver.handlers.onMessage(decodeMessage(bytes, { from, to }))
+  }
+
+  #lose(from: NodeId, to: NodeId): void {
+    if (!this.random.chance(this.weather.notice)) return
+    const sender = this.#stations.get(from)
+    this.clock.afterQuietly(this.delay(), () => {
+      if (this.#stations.get(from) === sender) sender?.handlers.onUnreachable(to)
+    })
+  }
+
+  open(from: NodeId, to: NodeId): SnapshotStream {
+    for (const stream of this.#streams)
+      if (stream.from === from && stream.to === to) throw new Error('one snapshot at a time')
+    const stream = new SnapshotStream(from, to)
+    this.#streams.add(stream)
+    if (this.random.chance(this.weather.streamBreak))
+      this.clock.after(this.random.exponential(20 * this.delay()), () => stream.break())
+    if (this.isCut(from, to) || this.isCut(to, from)) stream.break()
+    return stream
+  }
+
+  close(stream: SnapshotStream): void {
+    this.#streams.delete(stream)
+    stream.break()
+  }
+}
+
+class VirtualTransport implements Transport {
+  readonly #network: VirtualNetwork
+  readonly #station: Station
+  #peers: ReadonlySet<NodeId> = new Set()
+
+  constructor(network: VirtualNetwork, station: Station) {
+    this.#network = network
+    this.#station = station
+  }
+
+  async start(handlers: TransportHandlers): Promise<void> {
+    this.#network.join(this.#station, handlers)
+  }
+
+  setPeers(peers: readonly Peer[]): void {
+    this.#peers = new Set(peers.map((peer) => peer.id))
+  }
+
+  send(message: Message): void {
+    if (this.#station.isAlive() && this.#peers.has(message.to)) this.#network.carry(message)
+  }
+
+  async sendSnapshot(
+    message: InstallSnapshot,
+    chunks: AsyncIterable<Uint8Array>,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const network = this.#network
+    const { from, to } = message
+    signal.throwIfAborted()
+    const bytes = encodeMessage(message)
+    this.#station.sent(message, bytes)
+    const stream = network.open(from, to)
+    const abort = (): void => stream.break()
+    signal.addEventListener('abort', abort)
+    const pause = (): Promise<void> => network.clock.sleep(network.delay())
+    try {
+      await stream.unlessBroken(pause())
+      const receiver = network.handlersOf(to)
+      if (receiver === null) throw new Error(`${to} is away`)
+      const opened = decodeMessage(bytes, { from, to }) as InstallSnapshot
+      await stream.unlessBroken(receiver.onSnapshot(opened, stream.carry(chunks, pause)))
+      await stream.unlessBroken(pause())
+    } finally {
+      signal.removeEventListener('abort', abort)
+      network.close(stream)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#network.leave(this.#station.id)
+  }
+}

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { simulate } from '../src/index.ts'
+
+async function violationOf(seed: number): Promise<string | null> {
+  const { violation, story } = await simulate({ seed })
+  if (violation === null) return null
+  return [...story, `${violation.property}: ${violation.why}`, `pnpm sim --seed ${seed}`].join('\n')
+}
+
+describe('a simulation is a function of its seed', () => {
+  test.each([1, 2, 3, 4])(
+    'seed %i twice: every event and every message is the same',
+    async (seed) => {
+      const first = await simulate({ seed })
+      const second = await simulate({ seed })
+      expect(second.fingerprint).toBe(first.fingerprint)
+      expect(second).toEqual(first)
+    },
+  )
+
+  test('another seed is another run', async () => {
+    const prints = await Promise.all([11, 12, 13].map((seed) => simulate({ seed })))
+    expect(new Set(prints.map(({ fingerprint }) => fingerprint)).size).toBe(3)
+  })
+
+  test('a seed is a whole number', async () => {
+    await expect(simulate({ seed: 1.5 })).rejects.toThrow(RangeError)
+    await expect(simulate({ seed: -1 })).rejects.toThrow(RangeError)
+  })
+})
+
+describe('no rule of Raft is broken, and a healthy majority serves', () => {
+  for (let from = 100; from < 150; from += 10)
+    test(`seeds from ${from}`, { timeout: 60_000 }, async () => {
+      for (let seed = from; seed < from + 10; seed++) expect(await violationOf(seed)).toBeNull()
+    })
+})
+
+describe('bugs that were found stay fixed', () => {
+  const path = new URL('regressions.txt', import.meta.url)
+  const lines = readFileSync(path, 'utf8').split('\n')
+  for (const line of lines.filter((text) => /^\d/.test(text))) {
+    const [seed, ...story] = line.split(' ')
+    test(`${seed} ${story.join(' ')}`, { timeout: 60_000 }, async () => {
+      expect(await violationOf(Number(seed))).toBeNull()
+    })
+  }
+})
