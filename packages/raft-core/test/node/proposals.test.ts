@@ -253,6 +253,20 @@ describe('forwarding', () => {
     expect(world.at('b').machine.state).toHaveLength(3)
   })
 
+  test('what the leader has no room for is passed on again with time, not at once', async () => {
+    await using world = await World.of(ids, { maxUncommittedBytes: 400 })
+    world.loses = ({ type }) => type === 'append-entries-reply'
+    propose(world, 'a', 'x'.repeat(400))
+    await world.settle()
+    const before = world.sent.length
+    const outcome = propose(world, 'b', 'y')
+    await world.tick(3)
+    expect(only(world.sent.slice(before), 'propose').length).toBeLessThanOrEqual(4)
+    world.heal()
+    await world.tick(5)
+    expect(outcome.state()).toBe('done')
+  })
+
   test('an answer that comes twice, or to nobody, settles nothing', async () => {
     await using world = await World.of(ids)
     const outcome = propose(world, 'b', 'x')

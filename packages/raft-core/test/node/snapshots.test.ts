@@ -192,6 +192,8 @@ describe('restarts', () => {
   test('a state that survives restarts is not restored, and applies only what it has not', async () => {
     await using world = await World.of(['a'], { snapshotEntries: 5, keepEntries: 2 })
     await proposeAll(world, 'a', 9)
+    await proposeAll(world, 'a', 2)
+    expect(world.at('a').node.status().snapshotIndex).toBe(11)
     const machine = new ListMachine()
     machine.state = [...world.at('a').machine.state]
     machine.durableIndex = world.at('a').node.status().appliedIndex
@@ -200,7 +202,7 @@ describe('restarts', () => {
     expect(machine.applied).toEqual([])
     const outcome = watchOutcome(node.propose(text('next')))
     await world.settle()
-    expect(outcome.value()).toMatchObject({ result: 'next is number 10' })
+    expect(outcome.value()).toMatchObject({ result: 'next is number 12' })
   })
 
   test('the whole cluster goes on after all of it was stopped', async () => {
