@@ -100,8 +100,15 @@ export class Reads {
     if (done > 0) this.#known.splice(0, done)
   }
 
-  /** A leader is known, or time has passed: those that lost theirs ask again. */
-  retry(): void {
+  /** Another leads: whoever was asked before will not answer. */
+  askAgain(): void {
+    for (const question of this.#asked.values()) this.#again.push(...question.reads)
+    this.#asked.clear()
+    this.#retry()
+  }
+
+  /** Those that lost their leader ask again. */
+  #retry(): void {
     if (this.#again.length === 0) return
     this.#fresh.push(...this.#again.filter((read) => !read.settled))
     this.#again = []
@@ -113,11 +120,12 @@ export class Reads {
       this.#asked.delete(id)
       this.#again.push(...question.reads)
     }
-    this.retry()
+    this.#retry()
     const late = new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', { leader })
     for (const reads of [this.#fresh, ...this.#known.map((entry) => entry.reads)])
       for (const read of reads) if (read.deadline <= now) settle(read, late)
     this.#fresh = this.#fresh.filter((read) => !read.settled)
+    this.#known = this.#known.filter(({ reads }) => reads.some((read) => !read.settled))
   }
 
   stop(reason: RaftError): void {

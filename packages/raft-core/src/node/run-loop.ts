@@ -167,6 +167,7 @@ export class RunLoop<Result> {
   }
 
   async transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
+    signal?.throwIfAborted()
     const heir = await this.#turns.enter(() => {
       const { role, leader } = this.#raft
       if (role !== 'leader')
@@ -186,6 +187,7 @@ export class RunLoop<Result> {
     changes: readonly MembershipChange[],
     { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
   ): Promise<Membership> {
+    signal?.throwIfAborted()
     const term = await this.#turns.enter(() => {
       const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
       if ('refused' in outcome)
@@ -204,6 +206,8 @@ export class RunLoop<Result> {
 
   async snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
     const { taking } = await this.#turns.eventually(() => {
+      if (this.#raft.appliedIndex === 0)
+        throw new RaftError('UNAVAILABLE', 'there is nothing to take a snapshot of yet')
       if (!this.#applier.isIdle || !this.#snapshots.canTake) return null
       // Wrapped, for a promise to be taken is not to be awaited here.
       return { taking: this.#takeSnapshot() }
@@ -382,7 +386,7 @@ export class RunLoop<Result> {
     this.#proposals.loseForwarded(leader)
     if (leader === null) return
     this.#proposals.retry()
-    this.#reads.retry()
+    this.#reads.askAgain()
   }
 
   #announceChanges(): void {

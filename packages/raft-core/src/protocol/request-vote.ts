@@ -64,11 +64,7 @@ export function countOwnVote(raft: RaftState): void {
 /** RequestVote RPC, receiver (Fig. 2). The term rule has already run. */
 export function handleRequestVote(raft: RaftState, message: RequestVote): void {
   const refusal = refusesVote(raft, message)
-  if (refusal === null) {
-    raft.votedFor = message.from
-    raft.outbox.hardStateChanged = true
-    restartElectionTimer(raft)
-  }
+  if (refusal === null) castVote(raft, message.from)
   traceVote(raft, message, refusal)
   sendWhenDurable(raft, {
     type: 'request-vote-reply',
@@ -79,11 +75,21 @@ export function handleRequestVote(raft: RaftState, message: RequestVote): void {
   })
 }
 
+function castVote(raft: RaftState, candidate: NodeId): void {
+  restartElectionTimer(raft)
+  // The same vote given again is on its way to the disk, or there, already.
+  if (raft.votedFor === candidate) return
+  raft.votedFor = candidate
+  raft.outbox.hardStateChanged = true
+}
+
 /** Why not to vote for the sender, or null (Fig. 2, RequestVote, receiver steps 1 and 2). */
 function refusesVote(raft: RaftState, message: RequestVote): string | null {
   assert(message.term <= raft.term, 'the term rule runs before RequestVote')
   if (message.term < raft.term) return 'the term is over'
   if (raft.votedFor !== null && raft.votedFor !== message.from) return 'voted for another'
+  // Nobody else can win a term that has a leader: to put off this node's own election is all it does.
+  if (raft.leader !== null && raft.leader !== message.from) return 'the term has a leader'
   // The candidate must hold everything that may be committed (§5.4.1).
   if (!raft.log.isUpToDate(message.lastLog)) return 'its log is behind'
   return null
