@@ -89,7 +89,8 @@ export class Computer {
           applied: (command) => life.isAlive && observer.applied(life, command),
           reached: (index, print) => life.isAlive && observer.reached(life, index, print),
           restored: (index, print) => life.isAlive && observer.restored(life, index, print),
-          work: () => (applyMs === 0 ? null : clock.sleep(random.exponential(applyMs))),
+          work: () =>
+            applyMs === 0 ? null : this.#unlessDead(life, clock.sleep(random.exponential(applyMs))),
         },
         random,
       ),
@@ -152,6 +153,15 @@ export class Computer {
         (error: unknown) => settle({ type: 'failed', code: codeOf(error) }, null),
       )
     })
+  }
+
+  /** What is under way when the power is cut never ends. */
+  async #unlessDead(
+    life: Life & { readonly isAlive: boolean },
+    work: Promise<void>,
+  ): Promise<void> {
+    await work
+    if (!life.isAlive) await new Promise<never>(() => {})
   }
 
   async #start(life: Running): Promise<void> {

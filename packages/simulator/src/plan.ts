@@ -32,6 +32,8 @@ export interface Troubles {
   readonly stallMs: number
   readonly transferMs: number
   readonly snapshotMs: number
+  /** How many of the crashed nodes start again at once, while what they said is still on its way. */
+  readonly restartsAtOnce: number
   /** How long a node stays down, a partition or a stall lasts, on average. */
   readonly lastsMs: number
 }
@@ -51,23 +53,24 @@ export function drawPlan(random: Random): Plan {
     network: drawNetwork(random.derive('network'), electionMs),
     disk: drawDisk(random.derive('disk'), electionMs),
     troubles: {
-      crashMs: sometimes(0.7, () => random.whole(2, 30) * electionMs),
+      crashMs: sometimes(0.7, () => random.pick([0.5, 1, 2, 5, 20]) * electionMs),
       shutDownMs: sometimes(0.3, () => random.whole(10, 50) * electionMs),
       partitionMs: sometimes(0.6, () => random.whole(4, 30) * electionMs),
       stallMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
       transferMs: sometimes(0.4, () => random.whole(2, 20) * electionMs),
       snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
+      restartsAtOnce: random.pick([0.1, 0.5, 0.9]),
       lastsMs: random.pick([0.3, 1, 3, 8]) * electionMs,
     },
     drift: sometimes(0.5, () => random.pick([0.05, 0.2, 0.5])),
     turnMs: random.pick([0, 0, 0.1, 1]),
-    applyMs: random.pick([0, 0, 0, 2, 20]),
+    applyMs: random.pick([0, 0, 2, 20, electionMs / 2]),
     clients: random.whole(1, 8),
     keys: random.whole(1, 4),
-    thinkMs: random.pick([5, 20, 60]),
+    thinkMs: random.pick([2, 10, 40]),
     reads: random.pick([0.2, 0.5, 0.8]),
     maxValueLength: random.pick([4, 4, 100, 1000]),
-    safetyMs: 60 * electionMs,
+    safetyMs: 50 * electionMs,
   }
 }
 
@@ -91,7 +94,7 @@ function drawOptions(random: Random): DrawnOptions {
     maxPendingProposals: random.pick([2, 10, 1_000]),
     requestTimeoutTicks: random.pick([10, 30, 70]),
     maxApplyBytes: random.pick([1, 1_000, 1 << 20]),
-    snapshotEntries: random.pick([1, 5, 20, 100, 100_000]),
+    snapshotEntries: random.pick([1, 3, 10, 30, 100_000]),
     snapshotBytes: random.pick([500, 1 << 20]),
     keepEntries: random.pick([0, 0, 3, 20]),
   }
@@ -106,8 +109,8 @@ function drawNetwork(random: Random, electionMs: number): NetworkWeather {
     loss: sometimes(0.5, 0.3),
     duplication: sometimes(0.5, 0.3),
     reorders: random.chance(0.5),
-    hold: sometimes(0.4, 0.05),
-    holdMs: random.pick([1, 4, 20]) * electionMs,
+    hold: sometimes(0.5, 0.2),
+    holdMs: random.pick([0.3, 1, 4, 20]) * electionMs,
     streamBreak: sometimes(0.5, 0.8),
     notice: random.next(),
   }

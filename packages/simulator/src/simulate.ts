@@ -103,7 +103,7 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
   story.tell(`${core.join(' ')} are healthy from now on`)
   const service = { isUp: false }
   const served = serveAll(cluster, core, service)
-  const electionMs = plan.safetyMs / 60
+  const electionMs = plan.safetyMs / 50
   const requestMs = plan.options.tickMs * plan.options.requestTimeoutTicks * (1 + plan.drift)
   const deadline = clock.now + 150 * electionMs + 10 * requestMs
   await clock.run(() => violation !== null || service.isUp || clock.now >= deadline)

@@ -28,8 +28,7 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
     const victims = random.chance(0.1) ? cluster.ids : [anyone()]
     for (const id of victims) {
       cluster.crash(id)
-      // A node that fails by itself is started again by its supervisor below.
-      if (random.chance(0.3)) cluster.start(id)
+      if (random.chance(troubles.restartsAtOnce)) cluster.start(id)
     }
   })
   often(troubles.shutDownMs, () => cluster.shutDown(anyone()))

@@ -62,6 +62,7 @@ export class VirtualNetwork {
   }
 
   join(station: Station, handlers: TransportHandlers): void {
+    if (!station.isAlive()) return
     this.#stations.set(station.id, { station, handlers })
   }
 

@@ -1,0 +1,3 @@
+import { application } from '@coracle/tooling-tsup'
+
+export default application({ main: 'src/main.ts' })
