@@ -1,4 +1,5 @@
-import { account, crux } from './account.ts'
+import { account } from './account.ts'
+import { findContradiction } from './contradiction.ts'
 import type { Model } from './model.ts'
 import type { Operation } from './operation.ts'
 import { search } from './search.ts'
@@ -19,8 +20,8 @@ export type Verdict<Input, Output> =
       /** The object whose history it is, as the model names it. */
       readonly object: string
       /**
-       * The smallest part that was found to contradict itself, in the order of calls. What is
-       * left out was either later or does not matter, whether it happened or not.
+       * The smallest part that was found to contradict itself, in the order of calls. What is left
+       * out was before that, or later, or does not matter, whether it happened or not.
        */
       readonly operations: readonly Operation<Input, Output>[]
       /** The same for people, in a few lines. */
@@ -56,18 +57,18 @@ export function checkLinearizability<State, Input, Output>(
   for (const operation of history) checkTimes(operation)
   let unknown: string | null = null
   for (const [object, operations] of byObject(model, history)) {
-    const outcome = search(model, operations, maxSteps)
+    const outcome = search(model, operations, { initial: [model.initial], maxSteps })
     if (outcome === 'found') continue
     if (outcome === 'gave up') {
       unknown ??= object
       continue
     }
-    const smallest = crux(model, operations)
+    const contradiction = findContradiction(model, operations)
     return {
       linearizable: false,
       object,
-      operations: smallest,
-      account: account(model, object, smallest),
+      operations: contradiction.operations,
+      account: account(model, object, contradiction),
     }
   }
   return unknown === null ? { linearizable: true } : { linearizable: 'unknown', object: unknown }

@@ -10,23 +10,64 @@
 import type { Model } from './model.ts'
 import type { Operation } from './operation.ts'
 
-/** Is there such an order? The search may give up before it knows. */
+/** `none` is certain; who gave up does not know. */
 export type Outcome = 'found' | 'none' | 'gave up'
 
-/** Takes at most `maxSteps` tries. */
+export interface SearchOptions<State> {
+  /** The states that the object may be in at first. */
+  readonly initial: readonly State[]
+  /** How many operations may be tried. */
+  readonly maxSteps: number
+}
+
+/** Is there an order that explains the answers? */
 export function search<State, Input, Output>(
   model: Model<State, Input, Output>,
   operations: readonly Operation<Input, Output>[],
-  maxSteps: number,
+  { initial, maxSteps }: SearchOptions<State>,
+): Outcome {
+  for (const state of initial) {
+    const outcome = explore(model, operations, { state, maxSteps, isEnough: () => true })
+    if (outcome !== 'none') return outcome
+  }
+  return 'none'
+}
+
+/** All states that the object may be in after the operations; null if that is too much to find out. */
+export function endStates<State, Input, Output>(
+  model: Model<State, Input, Output>,
+  operations: readonly Operation<Input, Output>[],
+  { initial, maxSteps }: SearchOptions<State>,
+): readonly State[] | null {
+  const ends = new Map<string, State>()
+  const isEnough = (state: State): boolean => {
+    ends.set(model.identify(state), state)
+    return false
+  }
+  for (const state of initial)
+    if (explore(model, operations, { state, maxSteps, isEnough }) === 'gave up') return null
+  return [...ends.values()]
+}
+
+/** Goes through the orders that explain the answers, until the state after one is enough. */
+function explore<State, Input, Output>(
+  model: Model<State, Input, Output>,
+  operations: readonly Operation<Input, Output>[],
+  from: {
+    readonly state: State
+    readonly maxSteps: number
+    readonly isEnough: (end: State) => boolean
+  },
 ): Outcome {
   const timeline = new Timeline(operations)
   const tried = new Tried(operations.length)
   const chosen: { readonly mark: Mark; readonly before: State; readonly beforeId: string }[] = []
-  let state = model.initial
+  let state = from.state
   let stateId = model.identify(state)
   let mark = timeline.first
-  for (let steps = 0; timeline.returnsLeft > 0;) {
-    if (mark === null || mark.isReturn) {
+  for (let steps = 0; ;) {
+    if (timeline.returnsLeft === 0 && from.isEnough(state)) return 'found'
+    if (mark === null || mark.isReturn || timeline.returnsLeft === 0) {
       const last = chosen.pop()
       if (last === undefined) return 'none'
       timeline.putBack(last.mark)
@@ -37,7 +78,7 @@ export function search<State, Input, Output>(
       continue
     }
     steps += 1
-    if (steps > maxSteps) return 'gave up'
+    if (steps > from.maxSteps) return 'gave up'
     const { input, output } = operations[mark.operation] as Operation<Input, Output>
     const next = model.step(state, input, output)
     const nextId = next === null ? stateId : model.identify(next.state)
@@ -51,7 +92,6 @@ export function search<State, Input, Output>(
       mark = timeline.first
     } else mark = mark.next
   }
-  return 'found'
 }
 
 /** A call or a return in the list. */
