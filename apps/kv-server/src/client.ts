@@ -1,5 +1,5 @@
 /** The few requests that the launcher, the demo and the tests make of one member over gRPC. */
-import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js'
+import { type ChannelOptions, Client, credentials, Metadata } from '@grpc/grpc-js'
 import protobuf, { type Type } from 'protobufjs'
 
 export interface MemberClient extends Disposable {
@@ -134,6 +134,8 @@ type Call = <Response>(method: string, request: object, options: CallOptions) =>
 function unaryCalls(client: Client): Call {
   return <Response>(method: string, request: object, { timeoutMs = 5_000 }: CallOptions) => {
     const name = method.slice(method.indexOf('/') + 1)
+    // Reads can wait for a member that is just starting; a put is better made through another one.
+    const isRead = name === 'Range' || name === 'HashKV'
     const [requests, responses] = [typeOf(`${name}Request`), typeOf(`${name}Response`)]
     return new Promise<Response>((resolve, reject) => {
       client.makeUnaryRequest(
@@ -142,6 +144,7 @@ function unaryCalls(client: Client): Call {
         (data: Uint8Array) =>
           responses.toObject(responses.decode(data), { longs: String, defaults: true }) as Response,
         request,
+        new Metadata({ waitForReady: isRead }),
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
           if (error === null && response !== undefined) resolve(response)

@@ -1,8 +1,14 @@
 /** What went wrong, in one sentence for whoever runs the member. */
+import { StorageError } from '@coracle/storage-level'
+import { DirectoryError } from './identity.ts'
 
-/** Follows the causes: "address in use" says more than "could not start". */
+/** Errors that are sentences stand alone; of others, the causes tell more than "could not start". */
 export function explain(error: unknown): string {
   const chain = causes(error)
+  const sentence = chain.find(
+    (each) => each instanceof StorageError || each instanceof DirectoryError,
+  )
+  if (sentence !== undefined) return sentence.message
   const taken = chain.find((each) => isTaken(each))
   if (taken !== undefined)
     return `port ${taken.port} on ${taken.address} is taken: another program listens there`

@@ -39,12 +39,11 @@ function logOf(settings: Settings): OpenLog {
   return openLog({ level: settings['log-level'], format: settings['log-format'] })
 }
 
-async function run(
+function run(
   config: ServerConfig,
   { log, flush }: OpenLog,
   warnings: readonly string[],
 ): Promise<number> {
   process.once('exit', flush)
-  for (const warning of warnings) log.warn(warning)
-  return runMember(config, log)
+  return runMember(config, log, warnings)
 }

@@ -10,8 +10,14 @@ const OK = 0
 const FAILED = 1
 
 /** Answers with the exit code. Failures end up in the log, each in one sentence. */
-export async function runMember(config: ServerConfig, log: Log): Promise<number> {
+export async function runMember(
+  config: ServerConfig,
+  log: Log,
+  warnings: readonly string[],
+): Promise<number> {
+  // Before the first line of the log: whoever reads it may ask at once.
   const told = askedToStop(log)
+  for (const warning of warnings) log.warn(warning)
   try {
     await runUntil(told, config, log)
     log.info('stopped')
