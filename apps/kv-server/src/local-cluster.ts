@@ -90,6 +90,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     screen.say(howToTalk(options, plan))
     await showUntil(signal, screen, () => observer.observe())
   } finally {
+    screen.leave()
     screen.say(pc.dim('Stopping all members ...'))
     await cluster[Symbol.asyncDispose]()
   }

@@ -1,5 +1,5 @@
 /** A member in one process: a storage, a transport, a state machine, a node, and etcd's services. */
-import { createEtcdServices } from '@coracle/etcd-api'
+import { type EtcdServer, etcdServer } from '@coracle/etcd-api'
 import { type KvResult, type KvStateMachine, kvStateMachine } from '@coracle/kv-state-machine'
 import {
   bootstrapMembership,
@@ -8,7 +8,6 @@ import {
   type Storage,
   type Transport,
 } from '@coracle/raft-core'
-import { openClientPort } from './client-port.ts'
 import { formatEndpoint, type ServerConfig } from './config.ts'
 import type { Log } from './log.ts'
 import { publishMember } from './publish.ts'
@@ -86,9 +85,9 @@ function serveClients(
   config: ServerConfig,
   node: RaftNode<KvResult>,
   stateMachine: KvStateMachine,
-): Promise<AsyncDisposable> {
+): Promise<EtcdServer> {
   const urlsOf = new Map(config.initialMembers.map(({ nodeId, peerUrls }) => [nodeId, peerUrls]))
-  const services = createEtcdServices({
+  return etcdServer({
     node,
     stateMachine,
     cluster: {
@@ -102,10 +101,7 @@ function serveClients(
       quotaBackendBytes: config.quotaBackendBytes,
       requestTimeoutMs: requestTimeoutMs(config),
     },
-  })
-  return openClientPort(services, {
-    listen: config.listenClients,
-    maxRequestBytes: config.maxRequestBytes,
+    listen: config.listenClients.map(formatEndpoint),
     maxConcurrentStreams: config.maxConcurrentStreams,
     shutdownTimeoutMs: SHUTDOWN_MS,
   })

@@ -5,6 +5,8 @@ export interface Screen {
   say(line: string): void
   /** Shows the table, in place of the one before it. On a pipe only the first one is shown. */
   show(table: readonly string[]): void
+  /** The table stays as it is, and lines follow below. */
+  leave(): void
 }
 
 export function openScreen(out: NodeJS.WriteStream): Screen {
@@ -19,20 +21,27 @@ function pipe(out: NodeJS.WriteStream): Screen {
       if (!hasTable) write(out, `${table.join('\n')}\n`)
       hasTable = true
     },
+    leave() {},
   }
 }
 
 /** The table stands below all lines: it is taken away, and written again after each of them. */
 function terminal(out: NodeJS.WriteStream): Screen {
   let table: readonly string[] = []
-  const clear = (): string => (table.length === 0 ? '' : `\x1b[${table.length}A\x1b[0J`)
+  const clear = (): string => (table.length === 0 ? '' : `\r\x1b[${table.length}A\x1b[0J`)
   const text = (): string => table.map((line) => `${line}\n`).join('')
   return {
     say: (line) => write(out, `${clear()}${line}\n${text()}`),
     show(next) {
+      if (next.join('\n') === table.join('\n')) return
       const cleared = clear()
       table = next
       write(out, `${cleared}${text()}`)
+    },
+    leave() {
+      table = []
+      // The terminal has shown what was typed to stop: ^C.
+      write(out, '\r')
     },
   }
 }
