@@ -1,5 +1,7 @@
 /** Accepts TCP connections, and knows those that are open. */
 import { createServer, type Server, type Socket } from 'node:net'
+import type { Environment } from '@coracle/raft-core'
+import { openConnection } from './opening.ts'
 
 export interface Listener {
   /** `host:port`, with the port that was taken. */
@@ -14,13 +16,14 @@ export interface Listener {
 export async function listen(
   address: string,
   onConnection: (socket: Socket) => void,
+  environment: Environment,
 ): Promise<Listener> {
   const { host, port } = parseAddress(address)
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    onConnection(socket)
+    openConnection(socket, onConnection, environment)
   })
   const taken = await bind(server, host, port)
   return {

@@ -48,7 +48,9 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
   const dispose = (): Promise<void> => (stopped ??= stop())
   try {
     for (const address of options.listen)
-      listeners.push(await listen(address, (socket) => connections.injectConnection(socket)))
+      listeners.push(
+        await listen(address, (socket) => connections.injectConnection(socket), environment),
+      )
   } catch (error) {
     await dispose()
     throw error
