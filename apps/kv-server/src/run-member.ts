@@ -42,7 +42,9 @@ function askedToStop(log: Log): Promise<string> {
       resolve(by)
     }
     process.on('SIGTERM', stop).on('SIGINT', stop)
+    // With a channel there is a `send`, also when it broke before this line was reached.
     if (process.connected) process.on('disconnect', () => stop('disconnect'))
+    else if (process.send !== undefined) stop('disconnect')
   })
 }
 

@@ -56,19 +56,23 @@ test('a member runs by its environment alone, logs JSON, and stops on SIGTERM', 
   expect(messages.at(-1)).toBe('stopped')
 })
 
-test('it ends when the program that started it is gone', async () => {
-  const member = spawn(process.execPath, [builtProgram('main')], {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    env,
-  })
-  const exited = new Promise((resolve) => {
-    member.once('exit', resolve)
-  })
-  await new Promise((resolve) => member.stderr?.once('data', resolve))
-  member.stderr?.resume()
-  member.disconnect()
-  expect(await exited).toBe(0)
-})
+test.each(['before it runs', 'while it runs'])(
+  'it ends when the program that started it is gone %s',
+  async (when) => {
+    const member = spawn(process.execPath, [builtProgram('main')], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env,
+    })
+    const exited = new Promise((resolve) => {
+      member.once('exit', resolve)
+    })
+    if (when === 'while it runs')
+      await new Promise((resolve) => member.stderr?.once('data', resolve))
+    member.stderr?.resume()
+    member.disconnect()
+    expect(await exited).toBe(0)
+  },
+)
 
 test('lines for people, on request, down to a level', async () => {
   const member = spawn(
