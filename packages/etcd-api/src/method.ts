@@ -12,6 +12,7 @@ import type {
   ServerWritableStream,
   UntypedHandleCall,
 } from '@grpc/grpc-js'
+import type { EventEmitter } from 'node:events'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import type { Leadership } from './leadership.ts'
@@ -28,6 +29,11 @@ export type StreamHandler<Request, Response> = (
   call: ServerWritableStream<Request, Response>,
 ) => AsyncIterable<Response>
 
+/** Serves a two-way stream to its end, which is when the promise settles. No learner serves any. */
+export type DuplexHandler<Request, Response> = (
+  call: ServerDuplexStream<Request, Response>,
+) => Promise<void>
+
 /** How a method is served. What has no entry is answered with UNIMPLEMENTED. */
 export type Method =
   | {
@@ -40,6 +46,7 @@ export type Method =
       readonly handle: StreamHandler<never, object>
       readonly onLearner: LearnerRule
     }
+  | { readonly kind: 'duplex'; readonly handle: DuplexHandler<never, object> }
 
 /** Whether a member that does not vote answers this request; etcd lets it answer very few. */
 type LearnerRule = (request: never) => boolean
@@ -61,6 +68,12 @@ export function serverStream<Request, Response extends object>(
   { onLearner = () => false }: MethodOptions<Request> = {},
 ): Method {
   return { kind: 'server-stream', handle: handle as StreamHandler<never, object>, onLearner }
+}
+
+export function duplex<Request, Response extends object>(
+  handle: DuplexHandler<Request, Response>,
+): Method {
+  return { kind: 'duplex', handle: handle as unknown as DuplexHandler<never, object> }
 }
 
 /** What gRPC needs to know of a method: its path, its shape and its codecs. */
@@ -107,9 +120,18 @@ export function handlerOf(
   leadership: Leadership,
 ): UntypedHandleCall {
   if (method === undefined) return refuseAll(schema)
-  const handler =
-    method.kind === 'unary' ? unaryCall(method, leadership) : streamCall(method, leadership)
-  return handler as UntypedHandleCall
+  return callOf(method, leadership) as UntypedHandleCall
+}
+
+function callOf(method: Method, leadership: Leadership): unknown {
+  switch (method.kind) {
+    case 'unary':
+      return unaryCall(method, leadership)
+    case 'server-stream':
+      return streamCall(method, leadership)
+    case 'duplex':
+      return duplexCall(method, leadership)
+  }
 }
 
 function unaryCall(
@@ -149,6 +171,23 @@ function streamCall(
   }
 }
 
+function duplexCall(
+  { handle }: Extract<Method, { kind: 'duplex' }>,
+  leadership: Leadership,
+): (call: ServerDuplexStream<never, object>) => void {
+  return (call) => {
+    const refused = refusalOf(NO_REQUEST, call.metadata, () => false, leadership)
+    if (refused !== null) return fail(call, refused)
+    handle(call).then(
+      () => call.end(),
+      (error: unknown) => fail(call, errors.unexpected(error)),
+    )
+  }
+}
+
+/** A two-way stream is refused or not before it has asked anything. */
+const NO_REQUEST = undefined as never
+
 async function writeAll(
   call: ServerWritableStream<never, object>,
   handle: () => AsyncIterable<object>,
@@ -161,7 +200,7 @@ async function writeAll(
 }
 
 /** Resolves when the client has taken what was written, or has gone. */
-function roomIn(call: ServerWritableStream<never, object>): Promise<void> {
+export function roomIn(call: EventEmitter): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       call.off('drain', done)
