@@ -15,7 +15,7 @@ import { requestIds, type RequestIds } from './request-ids.ts'
 import type * as wire from './wire.ts'
 
 /** The service, and what goes on behind it: leases end by themselves as long as it is not disposed. */
-export interface LeaseService extends AsyncDisposable {
+export interface LeaseService extends Disposable {
   readonly methods: Record<string, Method>
 }
 
@@ -33,9 +33,9 @@ export function leaseService(context: ServiceContext): LeaseService {
       LeaseTimeToLive: unary(timeToLive(context, clock)),
       LeaseLeases: unary(() => leases(context, clock)),
     },
-    async [Symbol.asyncDispose]() {
+    [Symbol.dispose]() {
       batches[Symbol.dispose]()
-      await leader[Symbol.asyncDispose]()
+      leader[Symbol.dispose]()
       clock[Symbol.dispose]()
     },
   }

@@ -31,8 +31,8 @@ const CHECKPOINTS_PER_LOOK = 1_000
 const LEAST_CHECKPOINT_MS = 5_000
 const MOST_CHECKPOINT_MS = 300_000
 
-/** Does the leader's duty whenever `node` leads, until it is disposed. */
-export function lessor(options: LessorOptions, clock: LeaseClock): AsyncDisposable {
+/** Does the leader's duty whenever the node leads, until it is disposed. */
+export function lessor(options: LessorOptions, clock: LeaseClock): Disposable {
   return new Lessor(options, clock)
 }
 
@@ -47,17 +47,17 @@ interface Work {
   readonly checkpoints: readonly LeaseCheckpoint[]
 }
 
-class Lessor implements AsyncDisposable {
+class Lessor implements Disposable {
   readonly #options: LessorOptions
   readonly #clock: LeaseClock
   readonly #queue: DueQueue = dueQueue()
   readonly #duties = new Map<bigint, Duty>()
-  readonly #stop = new AbortController()
   readonly #undo: readonly (() => void)[]
   /** The term in which this member leads, and for which the queue is filled; or null. */
   #term: Term | null = null
   #lastLook: number
   #working: Promise<void> | null = null
+  #isOver = false
 
   constructor(options: LessorOptions, clock: LeaseClock) {
     const { environment, stateMachine } = options
@@ -171,7 +171,7 @@ class Lessor implements AsyncDisposable {
    */
   async #provesLeadership(term: Term): Promise<boolean> {
     try {
-      await this.#options.node.read({ signal: this.#stop.signal })
+      await this.#options.node.read()
       return this.#leads(term)
     } catch {
       return false
@@ -196,7 +196,7 @@ class Lessor implements AsyncDisposable {
   }
 
   #leads(term: Term): boolean {
-    if (this.#stop.signal.aborted || this.#term !== term) return false
+    if (this.#isOver || this.#term !== term) return false
     const status = this.#options.node.status()
     return status.role === 'leader' && status.term === term
   }
@@ -204,16 +204,16 @@ class Lessor implements AsyncDisposable {
   /** What fails is tried again at a later look, if it is still to be done then. */
   async #propose(command: KvCommand): Promise<void> {
     try {
-      await this.#options.node.propose(encodeCommand(command), { signal: this.#stop.signal })
+      await this.#options.node.propose(encodeCommand(command))
     } catch {
       // The node says more about itself than this could.
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort()
+  /** What was proposed may still be carried out; nothing more is proposed. */
+  [Symbol.dispose](): void {
+    this.#isOver = true
     for (const undo of this.#undo) undo()
     this.#resign()
-    await this.#working
   }
 }

@@ -39,7 +39,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   return {
     services: assemble(methods, context.leadership),
     async [Symbol.asyncDispose]() {
-      await leases[Symbol.asyncDispose]()
+      leases[Symbol.dispose]()
       await context[Symbol.asyncDispose]()
     },
   }
