@@ -88,7 +88,9 @@ function keepAlive(context: ServiceContext, batches: Renewals) {
     const header = context.header(context.options.stateMachine.revision)
     return { header, ID, TTL: await batches.renew(toBigInt(ID)) }
   }
-  return (call: wire.LeaseKeepAliveCall): Promise<void> => answerInOrder(call, answer)
+  return (call: wire.LeaseKeepAliveCall): void => {
+    answerInOrder(call, answer).catch((error: unknown) => call.emit('error', error))
+  }
 }
 
 function timeToLive(context: ServiceContext, clock: LeaseClock) {

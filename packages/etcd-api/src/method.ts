@@ -12,7 +12,6 @@ import type {
   ServerWritableStream,
   UntypedHandleCall,
 } from '@grpc/grpc-js'
-import type { EventEmitter } from 'node:events'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import type { Leadership } from './leadership.ts'
@@ -29,10 +28,8 @@ export type StreamHandler<Request, Response> = (
   call: ServerWritableStream<Request, Response>,
 ) => AsyncIterable<Response>
 
-/** Serves a two-way stream to its end, which is when the promise settles. No learner serves any. */
-export type DuplexHandler<Request, Response> = (
-  call: ServerDuplexStream<Request, Response>,
-) => Promise<void>
+/** Takes the messages and gives others, in whatever order. It is told when the call has ended. */
+export type DuplexHandler<Request, Response> = (call: ServerDuplexStream<Request, Response>) => void
 
 /** How a method is served. What has no entry is answered with UNIMPLEMENTED. */
 export type Method =
@@ -46,7 +43,7 @@ export type Method =
       readonly handle: StreamHandler<never, object>
       readonly onLearner: LearnerRule
     }
-  | { readonly kind: 'duplex'; readonly handle: DuplexHandler<never, object> }
+  | { readonly kind: 'duplex'; readonly handle: DuplexHandler<never, never> }
 
 /** Whether a member that does not vote answers this request; etcd lets it answer very few. */
 type LearnerRule = (request: never) => boolean
@@ -70,10 +67,11 @@ export function serverStream<Request, Response extends object>(
   return { kind: 'server-stream', handle: handle as StreamHandler<never, object>, onLearner }
 }
 
+/** Never on a learner. */
 export function duplex<Request, Response extends object>(
   handle: DuplexHandler<Request, Response>,
 ): Method {
-  return { kind: 'duplex', handle: handle as unknown as DuplexHandler<never, object> }
+  return { kind: 'duplex', handle: handle as unknown as DuplexHandler<never, never> }
 }
 
 /** What gRPC needs to know of a method: its path, its shape and its codecs. */
@@ -171,23 +169,6 @@ function streamCall(
   }
 }
 
-function duplexCall(
-  { handle }: Extract<Method, { kind: 'duplex' }>,
-  leadership: Leadership,
-): (call: ServerDuplexStream<never, object>) => void {
-  return (call) => {
-    const refused = refusalOf(NO_REQUEST, call.metadata, () => false, leadership)
-    if (refused !== null) return fail(call, refused)
-    handle(call).then(
-      () => call.end(),
-      (error: unknown) => fail(call, errors.unexpected(error)),
-    )
-  }
-}
-
-/** A two-way stream is refused or not before it has asked anything. */
-const NO_REQUEST = undefined as never
-
 async function writeAll(
   call: ServerWritableStream<never, object>,
   handle: () => AsyncIterable<object>,
@@ -200,7 +181,7 @@ async function writeAll(
 }
 
 /** Resolves when the client has taken what was written, or has gone. */
-export function roomIn(call: EventEmitter): Promise<void> {
+function roomIn(call: ServerWritableStream<never, object>): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       call.off('drain', done)
@@ -210,6 +191,20 @@ export function roomIn(call: EventEmitter): Promise<void> {
     call.once('drain', done)
     call.once('cancelled', done)
   })
+}
+
+function duplexCall(
+  { handle }: Extract<Method, { kind: 'duplex' }>,
+  leadership: Leadership,
+): (call: ServerDuplexStream<never, never>) => void {
+  return (call) => {
+    const refused = refusalOf(undefined as never, call.metadata, () => false, leadership)
+    if (refused !== null) return fail(call, refused)
+    call.on('data', (request: unknown) => {
+      if (request instanceof errors.EtcdError) fail(call, request)
+    })
+    handle(call)
+  }
 }
 
 /** What etcd's interceptors refuse before any service sees the request. */
@@ -233,7 +228,7 @@ function refuseAll(schema: MethodSchema): UntypedHandleCall {
   return refuse as UntypedHandleCall
 }
 
-type AnyStream = ServerWritableStream<never, object> | ServerDuplexStream<never, object>
+type AnyStream = ServerWritableStream<never, object> | ServerDuplexStream<never, never>
 
 /** grpc-js ends a stream with the status of an error that is emitted on it. */
 function fail(call: AnyStream, error: EtcdError): void {

@@ -248,8 +248,8 @@ class Member implements FakeMember, AsyncDisposable {
     const method = this.#service.methods['LeaseKeepAlive']
     if (method?.kind !== 'duplex') throw new Error('no stream')
     const call = new OneRequest({ ID: id })
-    await method.handle(call as never)
-    return call.answers[0]?.TTL ?? -1
+    method.handle(call as never)
+    return await call.answered
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -260,12 +260,20 @@ class Member implements FakeMember, AsyncDisposable {
 
 /** What a two-way stream is to the service, with one request in it. */
 class OneRequest {
-  readonly answers: { TTL: number }[] = []
   readonly cancelled = false
+  readonly writableNeedDrain = false
+  writableEnded = false
   readonly #request: object
+  #ttl = -1
+  #settle: { resolve: (ttl: number) => void; reject: (error: unknown) => void } | null = null
+  /** The time that was answered. */
+  readonly answered: Promise<number>
 
   constructor(request: object) {
     this.#request = request
+    this.answered = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
   }
 
   on(name: string, listener: (request?: object) => void): this {
@@ -274,17 +282,22 @@ class OneRequest {
     return this
   }
 
-  off(): this {
-    return this
+  emit(_name: 'error', error: unknown): void {
+    this.writableEnded = true
+    this.#settle?.reject(error)
   }
 
   isPaused(): boolean {
     return false
   }
 
-  write(answer: { TTL: number }): boolean {
-    this.answers.push(answer)
-    return true
+  write(answer: { readonly TTL: number }): void {
+    this.#ttl = answer.TTL
+  }
+
+  end(): void {
+    this.writableEnded = true
+    this.#settle?.resolve(this.#ttl)
   }
 }
 

@@ -133,6 +133,7 @@ describe('a change of leader', () => {
     for (let id = 1; id <= 100; id++) await grant(cluster, id, 2)
     cluster.hold()
     await cluster.pass(2_000 + LOOK_MS)
+    await cluster.pass(2 * LOOK_MS)
     expect(cluster.mostInFlight).toBe(16)
     cluster.elect('b')
     await cluster.release()
@@ -176,6 +177,33 @@ describe('a leader that stood still', () => {
     expect(await renew(cluster, 1)).toBe(5)
     await cluster.pass(4_000)
     expect(exists(cluster, 1)).toBe(true)
+  })
+
+  test('in the middle of its work asks the majority again', async () => {
+    await using cluster = await led(['a'])
+    for (let id = 1; id <= 100; id++) await grant(cluster, id, 5)
+    cluster.hold()
+    await cluster.pass(5_000 + LOOK_MS)
+    cluster.member('a').onRead = () => Promise.reject(new RaftError('UNAVAILABLE', 'nobody'))
+    await cluster.freeze(10_000)
+    await cluster.release()
+    await cluster.pass(10_000)
+    expect(countOf(cluster, 'lease-revoke')).toBe(16)
+  })
+
+  test('hears of renewals while it asks the majority, and lets those leases be', async () => {
+    await using cluster = await led()
+    await grant(cluster, 1, 5)
+    await grant(cluster, 2, 5)
+    const { stateMachine } = cluster.member('a')
+    cluster.member('a').onRead = async () => {
+      const data = encodeCommand({ type: 'lease-renew', request: { ids: [1n] } })
+      stateMachine.apply([{ index: 9, term: 2, data }])
+    }
+    await cluster.pass(5_000 + LOOK_MS)
+    expect(exists(cluster, 1)).toBe(true)
+    expect(exists(cluster, 2)).toBe(false)
+    expect(countOf(cluster, 'lease-revoke')).toBe(1)
   })
 
   test('and does not know that it was replaced, ends no lease that was renewed since', async () => {
@@ -313,6 +341,21 @@ describe('the time to live', () => {
     const answer = await cluster.member('b').lease('LeaseTimeToLive', { ID: 1 })
     expect(answer).toMatchObject({ grantedTTL: 60 })
   })
+})
+
+test('a member that gets a snapshot keeps the time it knows, and counts anew what was renewed', async () => {
+  await using cluster = await led(['a', 'b'])
+  const { stateMachine } = cluster.member('b')
+  await grant(cluster, 1, 60)
+  await grant(cluster, 2, 60)
+  await cluster.pass(20_000)
+  const other = cluster.member('a').stateMachine
+  const data = encodeCommand({ type: 'lease-renew', request: { ids: [2n] } })
+  other.apply([{ index: 9, term: 2, data }])
+  await stateMachine.restore(other.snapshot())
+  const ask = (ID: number) => cluster.member('b').lease('LeaseTimeToLive', { ID })
+  expect(await ask(1)).toMatchObject({ TTL: 40 })
+  expect(await ask(2)).toMatchObject({ TTL: 60 })
 })
 
 test('nothing is revoked once the service is disposed', async () => {

@@ -31,8 +31,8 @@ interface Stream {
   readonly outcome: Promise<Outcome>
 }
 
-function keepAlives(): Stream & Disposable {
-  const client = new Client(harness.address, credentials.createInsecure())
+function keepAlives({ address } = harness): Stream & Disposable {
+  const client = new Client(address, credentials.createInsecure())
   const requests = codecOf<object>('etcdserverpb.LeaseKeepAliveRequest')
   const responses = codecOf<object>('etcdserverpb.LeaseKeepAliveResponse')
   const path = '/etcdserverpb.Lease/LeaseKeepAlive'
@@ -54,8 +54,8 @@ function keepAlives(): Stream & Disposable {
   }
 }
 
-async function keepAlive(...ids: (number | Uint8Array)[]): Promise<Outcome> {
-  using stream = keepAlives()
+async function keepAlive(on: Harness, ...ids: (number | Uint8Array)[]): Promise<Outcome> {
+  using stream = keepAlives(on)
   stream.send(...ids)
   stream.end()
   return await stream.outcome
@@ -133,7 +133,7 @@ describe('LeaseKeepAlive', () => {
   test('answers each request in order, with no time where there is no lease', async () => {
     await grant(7, 30)
     await grant(8, 40)
-    const { answers, code } = await keepAlive(8, 99, 7, 0)
+    const { answers, code } = await keepAlive(harness, 8, 99, 7, 0)
     expect(code).toBe(0)
     expect(answers).toMatchObject([{ ID: 8, TTL: 40 }, { ID: 99 }, { ID: 7, TTL: 30 }, {}])
     expect(answers[1]).not.toHaveProperty('TTL')
@@ -141,12 +141,12 @@ describe('LeaseKeepAlive', () => {
   })
 
   test('ends without an answer if nothing was asked', async () => {
-    expect(await keepAlive()).toEqual({ answers: [], code: 0, details: 'OK' })
+    expect(await keepAlive(harness)).toEqual({ answers: [], code: 0, details: 'OK' })
   })
 
   test('answers thousands on one stream, more than it takes in at a time', async () => {
     await grant(7)
-    const { answers } = await keepAlive(...Array.from({ length: 5_000 }, () => 7))
+    const { answers } = await keepAlive(harness, ...Array.from({ length: 5_000 }, () => 7))
     expect(answers).toHaveLength(5_000)
     expect(harness.node.commands.length).toBeLessThan(500)
   })
@@ -154,17 +154,31 @@ describe('LeaseKeepAlive', () => {
   test('ends with the error that kept a lease from being renewed', async () => {
     await grant(7)
     harness.node.failWith(new RaftError('STOPPED', 'stopped'))
-    expect(await keepAlive(7)).toEqual({
+    expect(await keepAlive(harness, 7)).toEqual({
       answers: [],
       code: 14,
       details: 'etcdserver: server stopped',
     })
   })
 
-  test('refuses bytes that are no request, after the answers before them', async () => {
+  test('waits for no more renewals than requests may wait', async () => {
+    await using small = await startHarness({ limits: { maxPendingRequests: 3 } })
+    const { node, client } = small
+    await client.call('Lease/LeaseGrant', { ID: 7, TTL: 60 })
+    for (let at = 0; at < 3; at++) {
+      const { answers } = await keepAlive(small, 7, 7, 7)
+      expect(answers).toHaveLength(3)
+    }
+    node.hold()
+    const outcome = keepAlive(small, 7, 7, 7, 7)
+    await node.holding(1)
+    node.release()
+    expect(await outcome).toMatchObject({ code: 8, details: 'etcdserver: too many requests' })
+  })
+
+  test('refuses bytes that are no request', async () => {
     await grant(7)
-    const { answers, code, details } = await keepAlive(7, Uint8Array.of(0x08))
-    expect(answers).toMatchObject([{ ID: 7 }])
+    const { code, details } = await keepAlive(harness, Uint8Array.of(0x08))
     expect(code).toBe(13)
     expect(details).toMatch(/^grpc: error unmarshalling request/)
   })
@@ -178,7 +192,7 @@ describe('LeaseKeepAlive', () => {
     stream.cancel()
     expect(await stream.outcome).toMatchObject({ code: 1 })
     harness.node.release()
-    expect(await keepAlive(7)).toMatchObject({ code: 0, answers: [{ TTL: 60 }] })
+    expect(await keepAlive(harness, 7)).toMatchObject({ code: 0, answers: [{ TTL: 60 }] })
   })
 
   test('is refused by a member that has no vote', async () => {
@@ -189,7 +203,7 @@ describe('LeaseKeepAlive', () => {
       membership: { ...membership, voters: [], learners: [id] },
     })
     await expect
-      .poll(() => keepAlive(7))
+      .poll(() => keepAlive(harness, 7))
       .toMatchObject({ code: 9, details: 'etcdserver: rpc not supported for learner' })
   })
 
