@@ -22,6 +22,8 @@ export interface FakeCluster extends AsyncDisposable {
   pass(ms: number): Promise<void>
   /** Stops the world for this long: nothing happens until it is over. */
   freeze(ms: number): Promise<void>
+  /** The same, but the timers that are due fire only with what happens next. */
+  jump(ms: number): void
   /** From now on proposals wait, until they are released. */
   hold(): void
   release(): Promise<void>
@@ -103,6 +105,10 @@ class Cluster implements FakeCluster {
     await settle()
     this.now += ms
     await this.#beat()
+  }
+
+  jump(ms: number): void {
+    this.now += ms
   }
 
   async #beat(): Promise<void> {
