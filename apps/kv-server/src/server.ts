@@ -95,6 +95,7 @@ function serveClients(
       peerUrls: ({ id, address }) => urlsOf.get(id) ?? [address],
     },
     member: { id: config.member.id },
+    electionTimeoutMs: config.electionMs,
     limits: {
       maxRequestBytes: config.maxRequestBytes,
       maxTxnOps: config.maxTxnOps,

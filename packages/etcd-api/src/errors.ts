@@ -51,6 +51,8 @@ export const leaseNotFound: EtcdError = refusal(
   status.NOT_FOUND,
   'etcdserver: requested lease not found',
 )
+export const leaseExists: EtcdError = refusal(PRECONDITION, 'etcdserver: lease already exists')
+export const leaseTtlTooLarge: EtcdError = refusal(OUT_OF_RANGE, 'etcdserver: too large lease TTL')
 export const noSpace: EtcdError = refusal(
   status.RESOURCE_EXHAUSTED,
   'etcdserver: mvcc: database space exceeded',
@@ -105,6 +107,7 @@ const KV_ERRORS: Record<KvErrorCode, EtcdError> = {
   COMPACTED: compacted,
   FUTURE_REVISION: futureRevision,
   KEY_NOT_FOUND: keyNotFound,
+  LEASE_EXISTS: leaseExists,
   LEASE_NOT_FOUND: leaseNotFound,
   UNKNOWN_COMMAND: refusal(status.UNKNOWN, 'etcdserver: unknown command'),
 }

@@ -134,7 +134,7 @@ function isFailure(result: { readonly type: string }): result is KvFailure {
 }
 
 /** The result of a command of this type. */
-function outcome<Type extends KvResult['type']>(
+export function outcome<Type extends KvResult['type']>(
   result: KvResult,
   type: Type,
 ): Extract<KvResult, { type: Type }> {

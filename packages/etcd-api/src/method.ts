@@ -28,6 +28,9 @@ export type StreamHandler<Request, Response> = (
   call: ServerWritableStream<Request, Response>,
 ) => AsyncIterable<Response>
 
+/** Takes the messages and gives others, in whatever order. It is told when the call has ended. */
+export type DuplexHandler<Request, Response> = (call: ServerDuplexStream<Request, Response>) => void
+
 /** How a method is served. What has no entry is answered with UNIMPLEMENTED. */
 export type Method =
   | {
@@ -40,6 +43,7 @@ export type Method =
       readonly handle: StreamHandler<never, object>
       readonly onLearner: LearnerRule
     }
+  | { readonly kind: 'duplex'; readonly handle: DuplexHandler<never, never> }
 
 /** Whether a member that does not vote answers this request; etcd lets it answer very few. */
 type LearnerRule = (request: never) => boolean
@@ -61,6 +65,13 @@ export function serverStream<Request, Response extends object>(
   { onLearner = () => false }: MethodOptions<Request> = {},
 ): Method {
   return { kind: 'server-stream', handle: handle as StreamHandler<never, object>, onLearner }
+}
+
+/** Never on a learner. */
+export function duplex<Request, Response extends object>(
+  handle: DuplexHandler<Request, Response>,
+): Method {
+  return { kind: 'duplex', handle: handle as unknown as DuplexHandler<never, never> }
 }
 
 /** What gRPC needs to know of a method: its path, its shape and its codecs. */
@@ -107,9 +118,18 @@ export function handlerOf(
   leadership: Leadership,
 ): UntypedHandleCall {
   if (method === undefined) return refuseAll(schema)
-  const handler =
-    method.kind === 'unary' ? unaryCall(method, leadership) : streamCall(method, leadership)
-  return handler as UntypedHandleCall
+  return callOf(method, leadership) as UntypedHandleCall
+}
+
+function callOf(method: Method, leadership: Leadership): unknown {
+  switch (method.kind) {
+    case 'unary':
+      return unaryCall(method, leadership)
+    case 'server-stream':
+      return streamCall(method, leadership)
+    case 'duplex':
+      return duplexCall(method, leadership)
+  }
 }
 
 function unaryCall(
@@ -173,6 +193,20 @@ function roomIn(call: ServerWritableStream<never, object>): Promise<void> {
   })
 }
 
+function duplexCall(
+  { handle }: Extract<Method, { kind: 'duplex' }>,
+  leadership: Leadership,
+): (call: ServerDuplexStream<never, never>) => void {
+  return (call) => {
+    const refused = refusalOf(undefined as never, call.metadata, () => false, leadership)
+    if (refused !== null) return fail(call, refused)
+    call.on('data', (request: unknown) => {
+      if (request instanceof errors.EtcdError) fail(call, request)
+    })
+    handle(call)
+  }
+}
+
 /** What etcd's interceptors refuse before any service sees the request. */
 function refusalOf(
   request: never,
@@ -194,7 +228,7 @@ function refuseAll(schema: MethodSchema): UntypedHandleCall {
   return refuse as UntypedHandleCall
 }
 
-type AnyStream = ServerWritableStream<never, object> | ServerDuplexStream<never, object>
+type AnyStream = ServerWritableStream<never, object> | ServerDuplexStream<never, never>
 
 /** grpc-js ends a stream with the status of an error that is emitted on it. */
 function fail(call: AnyStream, error: EtcdError): void {

@@ -41,6 +41,11 @@ export interface EtcdServicesOptions {
   }
   readonly member: { readonly id: EtcdId }
   readonly limits?: Partial<EtcdLimits>
+  /**
+   * How long it takes until a lost leader is missed, in milliseconds, as the node is told in ticks.
+   * Leases last at least half as long again, and outlive a change of leader by it. Default 1000.
+   */
+  readonly electionTimeoutMs?: number
   /** Default: real time. */
   readonly environment?: Environment
 }
@@ -52,12 +57,18 @@ export interface ResolvedOptions {
   readonly memberId: EtcdId
   readonly peerUrls: (peer: Peer) => readonly string[]
   readonly limits: EtcdLimits
+  readonly electionTimeoutMs: number
   readonly environment: Environment
 }
 
 /** Fills in the defaults and checks every number. Throws a RangeError that names the option. */
 export function resolveOptions(options: EtcdServicesOptions): ResolvedOptions {
   const { node, stateMachine, cluster, member, environment = systemEnvironment() } = options
+  const { electionTimeoutMs = 1_000 } = options
+  if (!Number.isSafeInteger(electionTimeoutMs) || electionTimeoutMs < 1)
+    throw new RangeError(
+      `electionTimeoutMs must be a whole number of at least 1, not ${electionTimeoutMs}`,
+    )
   return {
     node,
     stateMachine,
@@ -65,6 +76,7 @@ export function resolveOptions(options: EtcdServicesOptions): ResolvedOptions {
     memberId: member.id,
     peerUrls: cluster.peerUrls ?? urlOfAddress,
     limits: resolveLimits(options.limits ?? {}),
+    electionTimeoutMs,
     environment,
   }
 }

@@ -5,6 +5,7 @@ import { serviceContext } from './context.ts'
 import { healthService } from './health-service.ts'
 import { kvService } from './kv-service.ts'
 import type { Leadership } from './leadership.ts'
+import { leaseService } from './lease-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
 import { definitionOf, handlerOf, type Method } from './method.ts'
 import type { EtcdServicesOptions } from './options.ts'
@@ -27,15 +28,20 @@ export interface EtcdServices extends AsyncDisposable {
 
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
+  const leases = leaseService(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
+    'etcdserverpb.Lease': leases.methods,
     'etcdserverpb.Cluster': clusterService(context),
     'etcdserverpb.Maintenance': maintenanceService(context),
     'grpc.health.v1.Health': healthService(),
   }
   return {
     services: assemble(methods, context.leadership),
-    [Symbol.asyncDispose]: () => context[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      leases[Symbol.dispose]()
+      await context[Symbol.asyncDispose]()
+    },
   }
 }
 

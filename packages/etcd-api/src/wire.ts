@@ -5,6 +5,7 @@
  * encode a missing field is a zero, which is not written; members of a oneof are written even if
  * they are zero.
  */
+import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Int64 } from './int64.ts'
 
 export interface ResponseHeader {
@@ -124,6 +125,48 @@ export interface CompactionRequest {
 
 export interface HeaderOnly {
   readonly header: ResponseHeader
+}
+
+export interface LeaseGrantRequest {
+  readonly TTL: Int64
+  readonly ID: Int64
+}
+
+export interface LeaseGrantResponse {
+  readonly header: ResponseHeader
+  readonly ID: Int64
+  readonly TTL: Int64
+}
+
+/** What LeaseRevoke and LeaseKeepAlive ask with. */
+export interface LeaseId {
+  readonly ID: Int64
+}
+
+export interface LeaseKeepAliveResponse {
+  readonly header: ResponseHeader
+  readonly ID: Int64
+  readonly TTL: Int64
+}
+
+export type LeaseKeepAliveCall = ServerDuplexStream<LeaseId, LeaseKeepAliveResponse>
+
+export interface LeaseTimeToLiveRequest {
+  readonly ID: Int64
+  readonly keys: boolean
+}
+
+export interface LeaseTimeToLiveResponse {
+  readonly header: ResponseHeader
+  readonly ID: Int64
+  readonly TTL: Int64
+  readonly grantedTTL: Int64
+  readonly keys: readonly Uint8Array[]
+}
+
+export interface LeaseLeasesResponse {
+  readonly header: ResponseHeader
+  readonly leases: readonly LeaseId[]
 }
 
 export interface Member {

@@ -56,6 +56,22 @@ export function etcdctlTests(): void {
       expect(await etcdctl('alarm', 'list')).toBe('')
     })
 
+    test('grants leases, attaches, asks, keeps alive, lists and revokes', async () => {
+      const granted = await etcdctl('lease', 'grant', '60')
+      const [, id = ''] = /^lease ([0-9a-f]+) granted with TTL\(60s\)\n$/.exec(granted) ?? []
+      await etcdctl('put', 'leased', 'x', `--lease=${id}`)
+      expect(await etcdctl('lease', 'timetolive', id, '--keys')).toMatch(
+        /granted with TTL\(60s\), remaining\(\d+s\), attached keys\(\[leased\]\)\n$/,
+      )
+      expect(await etcdctl('lease', 'keep-alive', '--once', id)).toBe(
+        `lease ${id} keepalived with TTL(60)\n`,
+      )
+      expect(await etcdctl('lease', 'list')).toBe(`found 1 leases\n${id}\n`)
+      expect(await etcdctl('lease', 'revoke', id)).toBe(`lease ${id} revoked\n`)
+      expect(await etcdctl('get', 'leased')).toBe('')
+      expect(await etcdctl('lease', 'timetolive', id)).toBe(`lease ${id} already expired\n`)
+    })
+
     test('compacts, and says why it cannot', async () => {
       await etcdctl('put', 'c', '1')
       await etcdctl('put', 'c', '2')

@@ -6,6 +6,10 @@ import type {
   CompareTarget,
   DeleteRangeRequest,
   KvCommand,
+  LeaseCheckpointRequest,
+  LeaseGrantRequest,
+  LeaseRenewRequest,
+  LeaseRevokeRequest,
   MemberAttributes,
   Operation,
   PutRequest,
@@ -24,7 +28,17 @@ const FORMAT = 1
  */
 export const MAX_TXN_DEPTH = 256
 
-const COMMANDS = ['put', 'delete-range', 'txn', 'compact', 'publish-member'] as const
+const COMMANDS = [
+  'put',
+  'delete-range',
+  'txn',
+  'compact',
+  'publish-member',
+  'lease-grant',
+  'lease-revoke',
+  'lease-renew',
+  'lease-checkpoint',
+] as const
 const PUT = COMMANDS.indexOf('put')
 const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
@@ -62,6 +76,18 @@ export function encodeCommand(command: KvCommand): Uint8Array {
     case 'publish-member':
       writeMember(writer, command.request)
       break
+    case 'lease-grant':
+      writeLeaseGrant(writer, command.request)
+      break
+    case 'lease-revoke':
+      writeLeaseRevoke(writer, command.request)
+      break
+    case 'lease-renew':
+      writeLeaseRenew(writer, command.request)
+      break
+    case 'lease-checkpoint':
+      writeLeaseCheckpoint(writer, command.request)
+      break
   }
   return writer.finish()
 }
@@ -88,6 +114,14 @@ function readCommand(reader: Reader): KvCommand {
       return { type, request: { revision: readInteger(reader) } }
     case 'publish-member':
       return { type, request: readMember(reader) }
+    case 'lease-grant':
+      return { type, request: readLeaseGrant(reader) }
+    case 'lease-revoke':
+      return { type, request: readLeaseRevoke(reader) }
+    case 'lease-renew':
+      return { type, request: readLeaseRenew(reader) }
+    case 'lease-checkpoint':
+      return { type, request: readLeaseCheckpoint(reader) }
   }
 }
 
@@ -295,6 +329,54 @@ export function readMember(reader: Reader): MemberAttributes {
   const name = reader.string()
   const clientUrls = Array.from({ length: reader.count(4) }, () => reader.string())
   return { id, name, clientUrls }
+}
+
+function writeLeaseGrant(writer: Writer, { id, ttl }: LeaseGrantRequest): void {
+  writeLease(writer, id)
+  writer.u64(ttl)
+}
+
+function readLeaseGrant(reader: Reader): LeaseGrantRequest {
+  const id = readLease(reader)
+  const ttl = reader.u64()
+  if (id === 0n || ttl === 0) throw new CodecError('a lease needs an id and a time')
+  return { id, ttl }
+}
+
+function writeLeaseRevoke(writer: Writer, { id, renewal }: LeaseRevokeRequest): void {
+  writeLease(writer, id)
+  writer.u64(renewal)
+}
+
+function readLeaseRevoke(reader: Reader): LeaseRevokeRequest {
+  return { id: readLease(reader), renewal: reader.u64() }
+}
+
+function writeLeaseRenew(writer: Writer, { ids }: LeaseRenewRequest): void {
+  writer.u32(ids.length)
+  for (const id of ids) writeLease(writer, id)
+}
+
+function readLeaseRenew(reader: Reader): LeaseRenewRequest {
+  return { ids: Array.from({ length: reader.count(8) }, () => readLease(reader)) }
+}
+
+function writeLeaseCheckpoint(writer: Writer, { checkpoints }: LeaseCheckpointRequest): void {
+  writer.u32(checkpoints.length)
+  for (const { id, renewal, remainingTtl } of checkpoints) {
+    writeLease(writer, id)
+    writer.u64(renewal)
+    writer.u64(remainingTtl)
+  }
+}
+
+function readLeaseCheckpoint(reader: Reader): LeaseCheckpointRequest {
+  const checkpoints = Array.from({ length: reader.count(24) }, () => ({
+    id: readLease(reader),
+    renewal: reader.u64(),
+    remainingTtl: reader.u64(),
+  }))
+  return { checkpoints }
 }
 
 /** Safe integers of either sign: clients may send negative limits and revisions. */

@@ -2,6 +2,7 @@ import { forEachChange } from './change-log.ts'
 import { crc32c } from './crc32c.ts'
 import type { Segment } from './segment.ts'
 import type { Store } from './store.ts'
+import { byId } from './leases.ts'
 import type { MemberAttributes } from './types.ts'
 
 /** etcd's HashKV answer. Two members that hold the same agree if all four numbers do. */
@@ -43,8 +44,16 @@ export function hashChanges(store: Store, revision: number): KvHash {
 
 export function hashStore(store: Store, members: readonly MemberAttributes[]): number {
   const { hash, revision, compactRevision } = hashChanges(store, 0)
-  const rest = JSON.stringify([revision, compactRevision, members])
+  const rest = JSON.stringify([revision, compactRevision, members, leasesOf(store)])
   return crc32c(new TextEncoder().encode(rest), hash)
+}
+
+function leasesOf(store: Store): readonly unknown[] {
+  const { leases, renewals } = store.leases.freeze()
+  const fields = leases
+    .toSorted(byId)
+    .map(({ id, ttl, remainingTtl, renewal }) => [String(id), ttl, remainingTtl, renewal])
+  return [renewals, fields]
 }
 
 /** Puts together what surrounds the value in an entry; the value itself is hashed where it lies. */

@@ -14,4 +14,5 @@ export {
   type KvCheckCode,
 } from './checks.ts'
 export type { KvHash } from './hash.ts'
+export type { LeaseObserver } from './lease-commands.ts'
 export type * from './types.ts'

@@ -7,10 +7,11 @@ import { keyOf } from './key.ts'
 import { type Change, type Segment, type Sequence, sequenceOf } from './segment.ts'
 import type { Store, StoreView } from './store.ts'
 import { NO_REF } from './tree.ts'
-import type { MemberAttributes } from './types.ts'
+import { byId } from './leases.ts'
+import type { Lease, MemberAttributes } from './types.ts'
 
 /** `CKVS` and the version of all that follows. */
-const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 1)
+const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 2)
 
 /** A block is closed when it reaches this size: one chunk, one checksum. */
 const BLOCK_BYTES = 64 * 1024
@@ -20,6 +21,7 @@ const BLOCK_HEADER_BYTES = 8
 const STATE_BLOCK = 1
 const CHANGES_BLOCK = 2
 const END_BLOCK = 3
+const LEASES_BLOCK = 4
 
 const TOMBSTONE = 1
 const HAS_SUB = 2
@@ -47,10 +49,18 @@ export async function* writeSnapshot(
   const list = members()
   state.writer.u32(list.length)
   for (const member of list) writeMember(state.writer, member)
+  state.writer.u64(view.leases.renewals)
   yield state.finish()
 
   let checksum = state.checksum
   let count = 0
+  for (const some of pieces(view.leases.leases.toSorted(byId), BLOCK_BYTES / LEASE_BYTES)) {
+    const block = new BlockWriter(LEASES_BLOCK, checksum)
+    for (const lease of some) writeLeaseState(block.writer, lease)
+    yield block.finish()
+    checksum = block.checksum
+    count += some.length
+  }
   for (const run of runs(view)) {
     const block = new BlockWriter(CHANGES_BLOCK, checksum)
     for (const [segment, slot] of run) writeChange(block.writer, segment, slot)
@@ -72,6 +82,29 @@ export async function readSnapshot(
   const loader = new Loader(store)
   for await (const chunk of chunks) loader.push(chunk)
   return loader.finish()
+}
+
+/** What a lease takes in a block. */
+const LEASE_BYTES = 32
+
+function* pieces<T>(list: readonly T[], length: number): Generator<readonly T[], void, undefined> {
+  for (let at = 0; at < list.length; at += length) yield list.slice(at, at + length)
+}
+
+function writeLeaseState(writer: Writer, lease: Lease): void {
+  writeLease(writer, lease.id)
+  writer.u64(lease.ttl)
+  writer.u64(lease.remainingTtl)
+  writer.u64(lease.renewal)
+}
+
+function readLeaseState(reader: Reader): Lease {
+  return {
+    id: readLease(reader),
+    ttl: reader.u64(),
+    remainingTtl: reader.u64(),
+    renewal: reader.u64(),
+  }
 }
 
 /** The surviving changes in order, cut where a block is full. */
@@ -230,6 +263,7 @@ class Loader {
     const kind = reader.u8()
     if (kind === STATE_BLOCK && this.#state === null) this.#takeState(reader)
     else if (kind === CHANGES_BLOCK && this.#state !== null) this.#takeChanges(reader, this.#state)
+    else if (kind === LEASES_BLOCK && this.#state !== null) this.#takeLeases(reader, this.#state)
     else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader)
     else throw new CodecError(`a block of kind ${kind} is out of place`)
   }
@@ -239,9 +273,18 @@ class Loader {
     const compactRevision = reader.u64() - 1
     if (revision < 1 || compactRevision > revision) throw new CodecError('impossible revisions')
     const members = Array.from({ length: reader.count(12) }, () => readMember(reader))
+    const renewals = reader.u64()
     reader.end()
+    this.#store.leases.loadAt(renewals)
     this.#store.loadAt({ revision, compactRevision })
     this.#state = { store: this.#store, members }
+  }
+
+  #takeLeases(reader: Reader, { store }: Restored): void {
+    while (reader.remaining > 0) {
+      store.leases.load(readLeaseState(reader))
+      this.#count += 1
+    }
   }
 
   #takeChanges(reader: Reader, { store }: Restored): void {
@@ -263,8 +306,9 @@ class Loader {
   }
 
   #takeEnd(reader: Reader): void {
-    if (reader.u64() !== this.#count) throw new CodecError('changes are missing')
+    if (reader.u64() !== this.#count) throw new CodecError('changes or leases are missing')
     reader.end()
+    this.#store.leases.checkLoaded()
     this.#ended = true
   }
 }

@@ -2,6 +2,17 @@ import type { Command, StateMachine } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
 import { decodeCommand } from './command-codec.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
+import { BytePool } from './byte-pool.ts'
+import { bytesOf } from './key.ts'
+import {
+  checkpointLeases,
+  grantLease,
+  type LeaseObserver,
+  LeaseObservers,
+  renewLeases,
+  revokeLease,
+} from './lease-commands.ts'
+import { byId } from './leases.ts'
 import { checkRevision, deleteRange, readRange } from './range.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import { Store, type SweepPace } from './store.ts'
@@ -11,6 +22,7 @@ import type {
   KvCommand,
   KvFailure,
   KvResult,
+  Lease,
   MemberAttributes,
   PutRequest,
   RangeRequest,
@@ -47,6 +59,14 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   hashKv(revision: number): KvHash | KvFailure
   /** What each member last said about itself, ordered by id. */
   members(): readonly MemberAttributes[]
+  /** All leases, ordered by id. */
+  leases(): readonly Lease[]
+  /** The lease with this id, or null. */
+  lease(id: bigint): Lease | null
+  /** The keys attached to a lease, in order; none if there is no such lease. */
+  keysOfLease(id: bigint): readonly Uint8Array[]
+  /** Tells of every change to a lease from now on, until the returned function is called. */
+  followLeases(observer: LeaseObserver): () => void
 }
 
 /**
@@ -72,6 +92,8 @@ export function kvStateMachine(options: KvStateMachineOptions = {}): KvStateMach
   return new KvMachine({ atOnce: sweepAtOnce, perCommand: sweepPerCommand })
 }
 
+const pool = new BytePool()
+
 type Members = ReadonlyMap<string, MemberAttributes>
 
 class KvMachine implements KvStateMachine {
@@ -80,6 +102,7 @@ class KvMachine implements KvStateMachine {
   #store: Store
   /** Replaced, never changed: a snapshot may hold it. */
   #members: Members = new Map()
+  readonly #leaseObservers = new LeaseObservers()
 
   constructor(pace: SweepPace) {
     this.#pace = pace
@@ -140,6 +163,22 @@ class KvMachine implements KvStateMachine {
     return sorted(this.#members)
   }
 
+  leases(): readonly Lease[] {
+    return [...this.#store.leases.all()].sort(byId)
+  }
+
+  lease(id: bigint): Lease | null {
+    return this.#store.leases.get(id)
+  }
+
+  keysOfLease(id: bigint): readonly Uint8Array[] {
+    return this.#store.leases.keysOf(id).map((key) => bytesOf(key, pool))
+  }
+
+  followLeases(observer: LeaseObserver): () => void {
+    return this.#leaseObservers.add(observer)
+  }
+
   snapshot(): AsyncIterable<Uint8Array> {
     const view = this.#store.freeze()
     const members = this.#members
@@ -150,6 +189,7 @@ class KvMachine implements KvStateMachine {
     const { store, members } = await readSnapshot(chunks, new Store(this.#pace))
     this.#store = store
     this.#members = new Map(members.map((member) => [member.id, member]))
+    this.#leaseObservers.restored()
   }
 
   #carryOut(command: KvCommand): KvResult {
@@ -165,12 +205,20 @@ class KvMachine implements KvStateMachine {
       case 'publish-member':
         this.#members = new Map(this.#members).set(command.request.id, command.request)
         return { type: 'publish-member', revision: this.#store.revision }
+      case 'lease-grant':
+        return grantLease(this.#store, command.request, this.#leaseObservers)
+      case 'lease-revoke':
+        return revokeLease(this.#store, command.request, this.#leaseObservers)
+      case 'lease-renew':
+        return renewLeases(this.#store, command.request, this.#leaseObservers)
+      case 'lease-checkpoint':
+        return checkpointLeases(this.#store, command.request, this.#leaseObservers)
     }
   }
 
   /** etcd looks for the lease first here, and for the key first in a transaction. */
   #put(request: PutRequest): KvResult {
-    const code = checkLease(request.lease) ?? checkPut(this.#store, request)
+    const code = checkLease(this.#store, request.lease) ?? checkPut(this.#store, request)
     return code === null ? put(this.#store, request) : failure(code)
   }
 

@@ -2,6 +2,7 @@ import { assert } from '@coracle/raft-core'
 import { ChangeLog, forEachChange, type Located, type LogView } from './change-log.ts'
 import { BytePool } from './byte-pool.ts'
 import { type Bounds, bytesOf, type Key } from './key.ts'
+import { Leases, type LeasesView } from './leases.ts'
 import { type Change, type Sequence, sequenceOf } from './segment.ts'
 import { isLive, NO_REF, rank, type Ref, type Root, scan, Tree } from './tree.ts'
 import type { KeyValue } from './types.ts'
@@ -42,6 +43,7 @@ export interface StoreView {
   readonly revision: number
   readonly compactRevision: number
   readonly sweep: Sweep
+  readonly leases: LeasesView
 }
 
 /**
@@ -50,6 +52,7 @@ export interface StoreView {
  * request that changes something takes the next revision, and its changes are numbered from 0.
  */
 export class Store {
+  readonly leases: Leases = new Leases()
   readonly #tree = new Tree()
   readonly #log = new ChangeLog()
   #revision = 1
@@ -90,7 +93,7 @@ export class Store {
   }
 
   get size(): number {
-    return this.#log.allocatedBytes + this.#keyBytes
+    return this.#log.allocatedBytes + this.#keyBytes + this.leases.size
   }
 
   get sizeInUse(): number {
@@ -171,6 +174,7 @@ export class Store {
       previous,
       found,
     )
+    this.#reattach(this.#tree.storedKey, lived ? found : null, put.lease)
     this.#changes += 1
   }
 
@@ -192,6 +196,7 @@ export class Store {
       ref,
       found,
     )
+    this.#reattach(this.#tree.storedKey, found, 0n)
     this.#changes += 1
   }
 
@@ -230,6 +235,7 @@ export class Store {
       revision: this.#revision,
       compactRevision: this.#compactRevision,
       sweep: this.#sweep,
+      leases: this.leases.freeze(),
     }
   }
 
@@ -256,6 +262,15 @@ export class Store {
       previous,
       found,
     )
+    this.#reattach(key, isLive(previous) ? found : null, lease)
+  }
+
+  /** A key belongs to the lease that its newest version names, and to no other. */
+  #reattach(key: Key, previous: Located | null, lease: bigint): void {
+    const before = previous === null ? 0n : previous.segment.lease(previous.slot)
+    if (before === lease) return
+    if (before !== 0n) this.leases.detach(before, key)
+    if (lease !== 0n) this.leases.attach(lease, key)
   }
 
   #sweepUpTo(limit: number): void {

@@ -49,12 +49,12 @@ export function checkPut(store: Store, request: PutRequest): KvErrorCode | null 
   if (request.ignoreValue || request.ignoreLease) {
     if (store.newest(keyOf(request.key)) === NO_REF) return 'KEY_NOT_FOUND'
   }
-  return checkLease(request.lease)
+  return checkLease(store, request.lease)
 }
 
-/** There are no leases yet, so none can be found. */
-export function checkLease(lease: bigint): KvErrorCode | null {
-  return lease === 0n ? null : 'LEASE_NOT_FOUND'
+/** Why nothing can be attached to a lease, or null. 0 is none, which is always there. */
+export function checkLease(store: Store, lease: bigint): KvErrorCode | null {
+  return lease === 0n || store.leases.has(lease) ? null : 'LEASE_NOT_FOUND'
 }
 
 /** Carries out a put that passed {@link checkPut}. */

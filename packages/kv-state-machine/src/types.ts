@@ -135,6 +135,75 @@ export interface MemberAttributes {
   readonly clientUrls: readonly string[]
 }
 
+/**
+ * A lease, as every member knows it. There is no clock here: how much of its time has passed is
+ * for the members to measure, from the moment they apply what it {@link Lease.renewal} counts.
+ */
+export interface Lease {
+  /** Any number of 64 bits, signed, but 0. */
+  readonly id: bigint
+  /** The time it was granted for, in seconds, from 1. */
+  readonly ttl: number
+  /** What was left when a leader last wrote it down since the last renewal, in seconds; else `ttl`. */
+  readonly remainingTtl: number
+  /** The number of the grant or renewal that its time runs from. No two of them are the same. */
+  readonly renewal: number
+}
+
+export interface LeaseGrantRequest {
+  readonly id: bigint
+  readonly ttl: number
+}
+
+export interface LeaseGrantResult {
+  readonly type: 'lease-grant'
+  readonly revision: number
+}
+
+export interface LeaseRevokeRequest {
+  readonly id: bigint
+  /**
+   * Whoever revokes because the time is up says what they measured it from: if the lease was renewed
+   * since, it stays. 0 to revoke it in any case.
+   */
+  readonly renewal: number
+}
+
+export interface LeaseRevokeResult {
+  readonly type: 'lease-revoke'
+  /** False if it was renewed since. */
+  readonly revoked: boolean
+  readonly revision: number
+}
+
+export interface LeaseRenewRequest {
+  readonly ids: readonly bigint[]
+}
+
+export interface LeaseRenewResult {
+  readonly type: 'lease-renew'
+  /** The time each was granted for, in the order of the request; 0 for one that does not exist. */
+  readonly ttls: readonly number[]
+  readonly revision: number
+}
+
+export interface LeaseCheckpoint {
+  readonly id: bigint
+  /** What the remaining time was measured from: it is of no use once the lease was renewed. */
+  readonly renewal: number
+  /** In whole seconds, rounded up. */
+  readonly remainingTtl: number
+}
+
+export interface LeaseCheckpointRequest {
+  readonly checkpoints: readonly LeaseCheckpoint[]
+}
+
+export interface LeaseCheckpointResult {
+  readonly type: 'lease-checkpoint'
+  readonly revision: number
+}
+
 /** A change, as it goes through the log. */
 export type KvCommand =
   | { readonly type: 'put'; readonly request: PutRequest }
@@ -142,12 +211,17 @@ export type KvCommand =
   | { readonly type: 'txn'; readonly request: TxnRequest }
   | { readonly type: 'compact'; readonly request: CompactRequest }
   | { readonly type: 'publish-member'; readonly request: MemberAttributes }
+  | { readonly type: 'lease-grant'; readonly request: LeaseGrantRequest }
+  | { readonly type: 'lease-revoke'; readonly request: LeaseRevokeRequest }
+  | { readonly type: 'lease-renew'; readonly request: LeaseRenewRequest }
+  | { readonly type: 'lease-checkpoint'; readonly request: LeaseCheckpointRequest }
 
 /** Why a request had no effect. etcd-api turns each into etcd's own code and text. */
 export type KvErrorCode =
   | 'COMPACTED'
   | 'FUTURE_REVISION'
   | 'KEY_NOT_FOUND'
+  | 'LEASE_EXISTS'
   | 'LEASE_NOT_FOUND'
   | 'UNKNOWN_COMMAND'
 
@@ -167,4 +241,8 @@ export type KvResult =
   | TxnResult
   | CompactResult
   | PublishMemberResult
+  | LeaseGrantResult
+  | LeaseRevokeResult
+  | LeaseRenewResult
+  | LeaseCheckpointResult
   | KvFailure

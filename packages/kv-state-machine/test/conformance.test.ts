@@ -8,6 +8,8 @@ const commands: KvCommand[] = [
   { type: 'put', request: put('b', '2') },
   { type: 'put', request: put('a', '3', { prevKv: true }) },
   { type: 'put', request: put('c', '4', { lease: 9n }) },
+  { type: 'lease-grant', request: { id: 9n, ttl: 60 } },
+  { type: 'put', request: put('l', '4', { lease: 9n }) },
   { type: 'publish-member', request: { id: 'x', name: 'first', clientUrls: ['http://x:1'] } },
   { type: 'delete-range', request: del('b', '', { prevKv: true }) },
   { type: 'compact', request: { revision: 3 } },
@@ -24,6 +26,11 @@ const commands: KvCommand[] = [
   { type: 'delete-range', request: del('a', '\0', { prevKv: true }) },
   { type: 'put', request: put('e', '7', { prevKv: true }) },
   { type: 'compact', request: { revision: 8 } },
+  { type: 'lease-renew', request: { ids: [9n, 8n] } },
+  { type: 'lease-checkpoint', request: { checkpoints: [{ id: 9n, renewal: 2, remainingTtl: 5 }] } },
+  { type: 'put', request: put('m', '4', { lease: 9n }) },
+  { type: 'lease-revoke', request: { id: 9n, renewal: 1 } },
+  { type: 'lease-revoke', request: { id: 9n, renewal: 2 } },
   { type: 'put', request: put('e', '', { ignoreValue: true, prevKv: true }) },
 ]
 
@@ -41,6 +48,8 @@ describe('the contract of a state machine', () => {
         kv.hash(),
         kv.hashKv(0),
         kv.members(),
+        kv.leases(),
+        kv.leases().map(({ id }) => kv.keysOfLease(id)),
         kv.range(range('a', '\0')),
         kv.range(range('a', '\0', { revision: 3 })),
       ]

@@ -36,10 +36,11 @@ const range: fc.Arbitrary<RangeRequest> = fc.record({
   minCreateRevision: small,
   maxCreateRevision: small,
 })
+const leaseId = fc.constantFrom(5n, -(2n ** 63n), 2n ** 63n - 1n)
 const put = fc.record({
   key,
   value,
-  lease: fc.oneof({ weight: 9, arbitrary: fc.constant(0n) }, fc.constant(5n)),
+  lease: fc.oneof({ weight: 4, arbitrary: fc.constant(0n) }, leaseId),
   prevKv: fc.boolean(),
   ignoreValue: rarely,
   ignoreLease: rarely,
@@ -55,7 +56,7 @@ const compare = fc.record({
       value: fc.integer({ min: -1, max: 5 }),
     }),
     fc.record({ type: fc.constant('value'), value }),
-    fc.record({ type: fc.constant('lease'), value: fc.constantFrom(0n, -1n, 7n) }),
+    fc.record({ type: fc.constant('lease'), value: fc.constantFrom(0n, -1n, 5n) }),
   ),
 })
 const { txn } = fc.letrec<{ txn: TxnRequest; operation: Operation }>((tie) => ({
@@ -72,6 +73,42 @@ const { txn } = fc.letrec<{ txn: TxnRequest; operation: Operation }>((tie) => ({
     fc.record({ type: fc.constant('txn'), request: tie('txn') }),
   ),
 }))
+const renewal = fc.integer({ min: 0, max: 8 })
+const leaseCommand: fc.Arbitrary<KvCommand> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('lease-grant'),
+      request: fc.record({ id: leaseId, ttl: fc.integer({ min: 1, max: 9 }) }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('lease-revoke'),
+      request: fc.record({ id: leaseId, renewal }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('lease-renew'),
+      request: fc.record({ ids: fc.array(leaseId, { maxLength: 3 }) }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('lease-checkpoint'),
+      request: fc.record({
+        checkpoints: fc.array(
+          fc.record({ id: leaseId, renewal, remainingTtl: fc.integer({ min: 0, max: 9 }) }),
+          { maxLength: 3 },
+        ),
+      }),
+    }),
+  },
+)
 const command: fc.Arbitrary<KvCommand> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant('put'), request: put }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('delete-range'), request: del }) },
@@ -80,6 +117,7 @@ const command: fc.Arbitrary<KvCommand> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ type: fc.constant('compact'), request: fc.record({ revision }) }),
   },
+  { weight: 4, arbitrary: leaseCommand },
 )
 const step = fc.oneof(
   { weight: 12, arbitrary: fc.record({ type: fc.constant('apply'), command }) },
@@ -156,6 +194,12 @@ function expectSame(machine: KvStateMachine, model: Model): void {
       const request = rangeRequest('\0', '\0', { revision: at, limit })
       expect(machine.range(request)).toEqual(model.range(request))
     }
+  }
+  expect(machine.leases()).toEqual(model.leases.toSorted((a, b) => (a.id < b.id ? -1 : 1)))
+  for (const lease of model.leases) {
+    expect(machine.lease(lease.id)).toEqual(lease)
+    const keys = model.attached(lease.id).map((version) => version.key)
+    expect(machine.keysOfLease(lease.id)).toEqual(keys)
   }
   const all = model.range(rangeRequest('\0', '\0'))
   expect(all).toMatchObject({ count: machine.keyCount })

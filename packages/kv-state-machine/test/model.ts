@@ -5,6 +5,7 @@ import type {
   KvCommand,
   KvFailure,
   KvResult,
+  Lease,
   Operation,
   OperationResult,
   PutRequest,
@@ -34,6 +35,8 @@ export class Model {
   revision = 1
   compactRevision = -1
   versions: Version[] = []
+  leases: Lease[] = []
+  renewals = 0
   #sub = 0
 
   copy(): Model {
@@ -41,6 +44,8 @@ export class Model {
     copy.revision = this.revision
     copy.compactRevision = this.compactRevision
     copy.versions = [...this.versions]
+    copy.leases = [...this.leases]
+    copy.renewals = this.renewals
     return copy
   }
 
@@ -56,7 +61,7 @@ export class Model {
     switch (command.type) {
       case 'put': {
         const { request } = command
-        if (request.lease !== 0n) return fail('LEASE_NOT_FOUND')
+        if (!this.#isLease(request.lease)) return fail('LEASE_NOT_FOUND')
         if (this.#putFails(request)) return fail('KEY_NOT_FOUND')
         return this.#operate({ type: 'put', request }) as KvResult
       }
@@ -79,7 +84,60 @@ export class Model {
       }
       case 'publish-member':
         return { type: 'publish-member', revision: this.revision }
+      case 'lease-grant': {
+        const { id, ttl } = command.request
+        if (this.#lease(id) !== undefined) return fail('LEASE_EXISTS')
+        this.leases.push({ id, ttl, remainingTtl: ttl, renewal: ++this.renewals })
+        return { type: 'lease-grant', revision: this.revision }
+      }
+      case 'lease-revoke': {
+        const { id, renewal } = command.request
+        const lease = this.#lease(id)
+        if (lease === undefined) return fail('LEASE_NOT_FOUND')
+        const revoked = renewal === 0 || renewal === lease.renewal
+        if (revoked) {
+          const modRevision = this.revision + 1
+          for (const version of this.attached(id))
+            this.#add({ ...version, deleted: true, modRevision, sub: this.#sub })
+          this.leases = this.leases.filter((each) => each !== lease)
+        }
+        return { type: 'lease-revoke', revoked, revision: this.#now }
+      }
+      case 'lease-renew': {
+        const ttls = command.request.ids.map((id) => {
+          const lease = this.#lease(id)
+          if (lease === undefined) return 0
+          const renewed = { ...lease, remainingTtl: lease.ttl, renewal: ++this.renewals }
+          this.leases = this.leases.map((each) => (each === lease ? renewed : each))
+          return lease.ttl
+        })
+        return { type: 'lease-renew', ttls, revision: this.revision }
+      }
+      case 'lease-checkpoint': {
+        for (const { id, renewal, remainingTtl } of command.request.checkpoints) {
+          this.leases = this.leases.map((each) =>
+            each.id === id && each.renewal === renewal && remainingTtl < each.remainingTtl
+              ? { ...each, remainingTtl }
+              : each,
+          )
+        }
+        return { type: 'lease-checkpoint', revision: this.revision }
+      }
     }
+  }
+
+  /** What lives and names the lease, in the order of the keys. */
+  attached(id: bigint): Version[] {
+    const all = { key: new Uint8Array(0), rangeEnd: new Uint8Array(1) }
+    return this.#live(all, Infinity).filter((version) => version.lease === id)
+  }
+
+  #lease(id: bigint): Lease | undefined {
+    return this.leases.find((lease) => lease.id === id)
+  }
+
+  #isLease(id: bigint): boolean {
+    return id === 0n || this.#lease(id) !== undefined
   }
 
   range(request: RangeRequest): RangeResult | KvFailure {
@@ -163,7 +221,7 @@ export class Model {
           sub: this.#sub,
           key: request.key,
           value: request.ignoreValue ? (previous ?? NOTHING).value : request.value,
-          lease: 0n,
+          lease: request.ignoreLease ? (previous ?? NOTHING).lease : request.lease,
           createRevision: previous?.createRevision ?? this.revision + 1,
           modRevision: this.revision + 1,
           version: (previous?.version ?? 0) + 1,
@@ -210,7 +268,7 @@ export class Model {
       }
       if (step.type === 'put') {
         if (this.#putFails(step.request)) return 'KEY_NOT_FOUND'
-        if (step.request.lease !== 0n) return 'LEASE_NOT_FOUND'
+        if (!this.#isLease(step.request.lease)) return 'LEASE_NOT_FOUND'
       }
       if (step.type === 'range' && step.request.revision !== 0) {
         if (step.request.revision > this.revision) return 'FUTURE_REVISION'
