@@ -35,7 +35,11 @@ export class Cluster implements WorldView {
     const founders = bootstrapMembership(this.ids.map((id) => ({ id, address: id })))
     const computers = this.ids.map((id) => {
       const own = random.derive(`node ${id}`)
-      const disk = new VirtualDisk(clock, own.derive('disk'), plan.disk)
+      const slowness = plan.isUneven ? own.pick([0.1, 1, 5]) : 1
+      const disk = new VirtualDisk(clock, own.derive('disk'), {
+        ...plan.disk,
+        meanLatencyMs: plan.disk.meanLatencyMs * slowness,
+      })
       const computer = new Computer({
         ...parts,
         id,
@@ -47,7 +51,7 @@ export class Cluster implements WorldView {
         options: plan.options,
         drift: 1 + (own.next() * 2 - 1) * plan.drift,
         turnMs: plan.turnMs,
-        applyMs: plan.applyMs,
+        applyMs: plan.isUneven && slowness < 1 ? 0 : plan.applyMs * slowness,
         broke: (cause) => broke(id, cause),
       })
       return [id, computer] as const

@@ -52,9 +52,11 @@ export class Computer {
   #running: Running | null = null
   #lives = 0
   #stalledUntil = 0
+  #applyMs: number
 
   constructor(parts: ComputerParts) {
     this.id = parts.id
+    this.#applyMs = parts.applyMs
     this.disk = parts.disk
     this.#parts = parts
   }
@@ -75,7 +77,7 @@ export class Computer {
 
   turnOn(): void {
     if (this.#running !== null) return
-    const { observer, random, clock, applyMs } = this.#parts
+    const { observer, random } = this.#parts
     this.#lives += 1
     const life: Running = {
       id: this.id,
@@ -89,8 +91,7 @@ export class Computer {
           applied: (command) => life.isAlive && observer.applied(life, command),
           reached: (index, print) => life.isAlive && observer.reached(life, index, print),
           restored: (index, print) => life.isAlive && observer.restored(life, index, print),
-          work: () =>
-            applyMs === 0 ? null : this.#unlessDead(life, clock.sleep(random.exponential(applyMs))),
+          work: () => this.#work(life),
         },
         random,
       ),
@@ -124,9 +125,10 @@ export class Computer {
     this.#stalledUntil = Math.max(this.#stalledUntil, this.#parts.clock.now + timeMs)
   }
 
-  /** Whatever held it up is over. */
+  /** Whatever held it up is over, and its state machine is quick. */
   wake(): void {
     this.#stalledUntil = 0
+    this.#applyMs = Math.min(this.#applyMs, 0.1)
   }
 
   /** Asks the node that runs here, and follows the request to its end; null if none runs. */
@@ -155,13 +157,12 @@ export class Computer {
     })
   }
 
-  /** What is under way when the power is cut never ends. */
-  async #unlessDead(
-    life: Life & { readonly isAlive: boolean },
-    work: Promise<void>,
-  ): Promise<void> {
-    await work
-    if (!life.isAlive) await new Promise<never>(() => {})
+  /** A call to the state machine takes time; for ever, if the power is cut meanwhile. */
+  #work(life: { readonly isAlive: boolean }): Promise<void> | null {
+    if (this.#applyMs === 0) return null
+    const { clock, random } = this.#parts
+    const time = random.exponential(this.#applyMs)
+    return new Promise((resolve) => clock.after(time, () => life.isAlive && resolve()))
   }
 
   async #start(life: Running): Promise<void> {

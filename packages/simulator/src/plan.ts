@@ -13,6 +13,8 @@ export interface Plan {
   readonly drift: number
   readonly turnMs: number
   readonly applyMs: number
+  /** Some nodes have slower disks and state machines than others. */
+  readonly isUneven: boolean
   readonly clients: number
   readonly keys: number
   /** How long a client waits between two requests, on average. */
@@ -34,6 +36,10 @@ export interface Troubles {
   readonly snapshotMs: number
   /** How many of the crashed nodes start again at once, while what they said is still on its way. */
   readonly restartsAtOnce: number
+  /** How many of the crashes hit all nodes together. */
+  readonly allAtOnce: number
+  /** One node, always the same, has most of the bad luck. */
+  readonly hasVictim: boolean
   /** How long a node stays down, a partition or a stall lasts, on average. */
   readonly lastsMs: number
 }
@@ -48,27 +54,30 @@ export function drawPlan(random: Random): Plan {
   const options = drawOptions(random.derive('options'))
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
   return {
-    nodes: random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
+    nodes: random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]),
     options,
     network: drawNetwork(random.derive('network'), electionMs),
     disk: drawDisk(random.derive('disk'), electionMs),
     troubles: {
-      crashMs: sometimes(0.7, () => random.pick([0.5, 1, 2, 5, 20]) * electionMs),
+      crashMs: sometimes(0.6, () => random.pick([0.3, 0.6, 1, 3, 20]) * electionMs),
       shutDownMs: sometimes(0.3, () => random.whole(10, 50) * electionMs),
-      partitionMs: sometimes(0.6, () => random.whole(4, 30) * electionMs),
+      partitionMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
       stallMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
       transferMs: sometimes(0.4, () => random.whole(2, 20) * electionMs),
       snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
-      restartsAtOnce: random.pick([0.1, 0.5, 0.9]),
+      restartsAtOnce: random.pick([0.1, 0.9, 0.9]),
+      allAtOnce: random.pick([0, 0, 0.2]),
+      hasVictim: random.chance(0.7),
       lastsMs: random.pick([0.3, 1, 3, 8]) * electionMs,
     },
     drift: sometimes(0.5, () => random.pick([0.05, 0.2, 0.5])),
     turnMs: random.pick([0, 0, 0.1, 1]),
-    applyMs: random.pick([0, 0, 2, 20, electionMs / 2]),
+    applyMs: random.pick([0, 0, 2, 10, electionMs / 4]),
+    isUneven: random.chance(0.5),
     clients: random.whole(1, 8),
     keys: random.whole(1, 4),
     thinkMs: random.pick([2, 10, 40]),
-    reads: random.pick([0.2, 0.5, 0.8]),
+    reads: random.pick([0.2, 0.5, 0.5, 0.8]),
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
   }
@@ -90,8 +99,8 @@ function drawOptions(random: Random): DrawnOptions {
     minBatchBytes: random.pick([0, 500, 16_384]),
     maxUncommittedBytes: random.pick([1, 5_000, 1 << 20]),
     maxWindowBytes: random.pick([0, 0, 1_000, 1 << 20]),
-    maxPendingReads: random.pick([1, 3, 1_000]),
-    maxPendingProposals: random.pick([2, 10, 1_000]),
+    maxPendingReads: random.pick([1, 10, 1_000, 1_000]),
+    maxPendingProposals: random.pick([2, 10, 1_000, 1_000]),
     requestTimeoutTicks: random.pick([10, 30, 70]),
     maxApplyBytes: random.pick([1, 1_000, 1 << 20]),
     snapshotEntries: random.pick([1, 3, 10, 30, 100_000]),

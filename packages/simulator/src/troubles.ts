@@ -21,11 +21,13 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
       })
     next()
   }
-  const anyone = (): NodeId => random.pick(cluster.ids)
+  const victim = random.pick(cluster.ids)
+  const anyone = (): NodeId =>
+    troubles.hasVictim && random.chance(0.9) ? victim : random.pick(cluster.ids)
 
   often(troubles.crashMs, () => {
     // Now and then all lose their power at once.
-    const victims = random.chance(0.1) ? cluster.ids : [anyone()]
+    const victims = random.chance(troubles.allAtOnce) ? cluster.ids : [anyone()]
     for (const id of victims) {
       cluster.crash(id)
       if (random.chance(troubles.restartsAtOnce)) cluster.start(id)
