@@ -4,7 +4,7 @@
  * acknowledged is still there. Exit code 1 and the reason if any promise is broken.
  */
 import { setTimeout } from 'node:timers/promises'
-import pc from 'picocolors'
+import { colors } from './colors.ts'
 import { type DemoCluster, startCluster } from './cluster.ts'
 import { type Figures, failover } from './failover.ts'
 import { type Story, tellStory } from './story.ts'
@@ -19,15 +19,15 @@ process.exit(await main())
 
 async function main(): Promise<number> {
   const story = tellStory(process.stdout)
-  story.say(`\n${pc.bold('What happens when the leader dies')}\n`)
+  story.say(`\n${colors.bold('What happens when the leader dies')}\n`)
   const cluster = await startCluster()
   try {
     const { acknowledged, failoverMs } = await Promise.race([run(cluster, story), endEarly()])
     const summary = `the leader was killed, writes went on after ${ms(failoverMs)}, and all ${acknowledged} acknowledged writes are on all three members.`
-    story.say(`\n${pc.bold(pc.green('Every promise was kept:'))} ${summary}`)
+    story.say(`\n${colors.bold(colors.green('Every promise was kept:'))} ${summary}`)
     return OK
   } catch (error) {
-    story.say(`\n${pc.bold(pc.red('Not as promised:'))} ${reasonOf(error)}`)
+    story.say(`\n${colors.bold(colors.red('Not as promised:'))} ${reasonOf(error)}`)
     return BROKEN
   } finally {
     await cluster[Symbol.asyncDispose]()

@@ -1,5 +1,5 @@
 /** Tells what happens, one step after the other. */
-import pc from 'picocolors'
+import { colors } from './colors.ts'
 
 export interface Story {
   /** Runs one step and shows how it went. What it answers is the text after the tick. */
@@ -19,16 +19,16 @@ export function tellStory(out: NodeJS.WriteStream): Story {
   return {
     async step(title, work) {
       number += 1
-      const label = `${pc.dim(`${number}.`)} ${title}`
+      const label = `${colors.dim(`${number}.`)} ${title}`
       rewrite(`  ${label}`)
       try {
-        const result = await work((text) => rewrite(`  ${label} ${pc.dim(text)}`))
+        const result = await work((text) => rewrite(`  ${label} ${colors.dim(text)}`))
         rewrite('')
-        out.write(`${pc.green('✔')} ${label}\n     ${result.shows}\n`)
+        out.write(`${colors.green('✔')} ${label}\n     ${result.shows}\n`)
         return result
       } catch (error) {
         rewrite('')
-        out.write(`${pc.red('✘')} ${label}\n`)
+        out.write(`${colors.red('✘')} ${label}\n`)
         throw error
       }
     },

@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { relative, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import pc from 'picocolors'
+import { colors } from './colors.ts'
 import { startLocalCluster } from './launcher/cluster.ts'
 import { observeMembers } from './launcher/observer.ts'
 import { openScreen, type Screen } from './launcher/screen.ts'
@@ -77,7 +77,9 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     flags: [`--peer-transport=${options.peerTransport}`],
   })
   const screen = openScreen(process.stdout)
-  screen.say(pc.dim(`Starting three members, with their data in ${shortPath(options.dataDir)} ...`))
+  screen.say(
+    colors.dim(`Starting three members, with their data in ${shortPath(options.dataDir)} ...`),
+  )
   const cluster = await startLocalCluster({
     program: fileURLToPath(new URL('main.js', import.meta.url)),
     directory: options.dataDir,
@@ -91,7 +93,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     await showUntil(signal, screen, () => observer.observe())
   } finally {
     screen.leave()
-    screen.say(pc.dim('Stopping all members ...'))
+    screen.say(colors.dim('Stopping all members ...'))
     await cluster[Symbol.asyncDispose]()
   }
   screen.say('All members have stopped; their data is kept.')
@@ -118,30 +120,32 @@ async function showUntil(
 }
 
 function eventsTo(screen: Screen): Parameters<typeof startLocalCluster>[0]['events'] {
-  const time = (): string => pc.dim(new Date().toLocaleTimeString('en-GB'))
+  const time = (): string => colors.dim(new Date().toLocaleTimeString('en-GB'))
   return {
     onLine({ name }, { msg, fields }) {
       if (msg === 'became leader')
-        screen.say(`${time()}  ${pc.green(`${name} leads`)} since term ${String(fields['term'])}`)
+        screen.say(
+          `${time()}  ${colors.green(`${name} leads`)} since term ${String(fields['term'])}`,
+        )
     },
     onDied({ name }, why) {
-      screen.say(`${time()}  ${pc.red(`${name} is down`)}: ${why}; it will be started again`)
+      screen.say(`${time()}  ${colors.red(`${name} is down`)}: ${why}; it will be started again`)
     },
     onLost({ name }, why) {
-      screen.say(`${time()}  ${pc.red(`${name} stays down`)}: ${why}`)
+      screen.say(`${time()}  ${colors.red(`${name} stays down`)}: ${why}`)
     },
   }
 }
 
 function howToTalk({ dataDir }: Options, { members }: ClusterPlan): string {
   const all = members.map(addressOf)
-  const endpoints = pc.cyan(`--endpoints=${all.join(',')}`)
+  const endpoints = colors.cyan(`--endpoints=${all.join(',')}`)
   return `
-${pc.bold('Coracle is ready.')} It speaks the etcd v3 API at every member:
+${colors.bold('Coracle is ready.')} It speaks the etcd v3 API at every member:
 
-  ${pc.cyan('export ETCDCTL_API=3')}
-  etcdctl ${pc.cyan(`--endpoints=${all[1]}`)} put greeting hello
-  etcdctl ${pc.cyan(`--endpoints=${all[2]}`)} get greeting
+  ${colors.cyan('export ETCDCTL_API=3')}
+  etcdctl ${colors.cyan(`--endpoints=${all[1]}`)} put greeting hello
+  etcdctl ${colors.cyan(`--endpoints=${all[2]}`)} get greeting
   etcdctl ${endpoints} endpoint status -w table
 
 Kill the leader (kill -9 <its PID>) and see another one take over. Logs are in
