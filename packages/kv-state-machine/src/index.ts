@@ -15,3 +15,4 @@ export {
 } from './checks.ts'
 export type { KvHash } from './hash.ts'
 export type * from './types.ts'
+export type * from './watch.ts'
