@@ -12,9 +12,11 @@ import type {
   ServerWritableStream,
   UntypedHandleCall,
 } from '@grpc/grpc-js'
+import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import type { Leadership } from './leadership.ts'
+import type { OpenStreams } from './open-streams.ts'
 import { type Codec, codecOf, type MethodSchema } from './schema.ts'
 
 export type UnaryHandler<Request, Response> = (
@@ -28,6 +30,9 @@ export type StreamHandler<Request, Response> = (
   call: ServerWritableStream<Request, Response>,
 ) => AsyncIterable<Response>
 
+/** Takes the messages and gives others, in whatever order. It is told when the call has ended. */
+export type DuplexHandler<Request, Response> = (call: ServerDuplexStream<Request, Response>) => void
+
 /** How a method is served. What has no entry is answered with UNIMPLEMENTED. */
 export type Method =
   | {
@@ -40,6 +45,7 @@ export type Method =
       readonly handle: StreamHandler<never, object>
       readonly onLearner: LearnerRule
     }
+  | { readonly kind: 'duplex'; readonly handle: DuplexHandler<never, never> }
 
 /** Whether a member that does not vote answers this request; etcd lets it answer very few. */
 type LearnerRule = (request: never) => boolean
@@ -63,6 +69,13 @@ export function serverStream<Request, Response extends object>(
   return { kind: 'server-stream', handle: handle as StreamHandler<never, object>, onLearner }
 }
 
+/** Never on a learner. What the handler writes may be bytes: a message that it encoded already. */
+export function duplex<Request, Response extends object>(
+  handle: DuplexHandler<Request, Response>,
+): Method {
+  return { kind: 'duplex', handle: handle as unknown as DuplexHandler<never, never> }
+}
+
 /** What gRPC needs to know of a method: its path, its shape and its codecs. */
 export function definitionOf(schema: MethodSchema): MethodDefinition<object, object> {
   const request = codecOf(schema.requestType)
@@ -70,7 +83,7 @@ export function definitionOf(schema: MethodSchema): MethodDefinition<object, obj
   const serialize =
     (codec: typeof request) =>
     (message: object): Buffer =>
-      asBuffer(codec.encode(message))
+      asBuffer(message instanceof Uint8Array ? message : codec.encode(message))
   return {
     path: `/${schema.service}/${schema.method}`,
     requestStream: schema.requestStream,
@@ -100,16 +113,27 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+type Surroundings = Pick<ServiceContext, 'leadership' | 'streams'>
+
 /** The gRPC handler for a method that is served, or for one that is not. */
 export function handlerOf(
   schema: MethodSchema,
   method: Method | undefined,
-  leadership: Leadership,
+  context: Surroundings,
 ): UntypedHandleCall {
   if (method === undefined) return refuseAll(schema)
-  const handler =
-    method.kind === 'unary' ? unaryCall(method, leadership) : streamCall(method, leadership)
-  return handler as UntypedHandleCall
+  return callOf(method, context) as UntypedHandleCall
+}
+
+function callOf(method: Method, { leadership, streams }: Surroundings): unknown {
+  switch (method.kind) {
+    case 'unary':
+      return unaryCall(method, leadership)
+    case 'server-stream':
+      return streamCall(method, leadership)
+    case 'duplex':
+      return duplexCall(method, leadership, streams)
+  }
 }
 
 function unaryCall(
@@ -173,6 +197,22 @@ function roomIn(call: ServerWritableStream<never, object>): Promise<void> {
   })
 }
 
+function duplexCall(
+  { handle }: Extract<Method, { kind: 'duplex' }>,
+  leadership: Leadership,
+  streams: OpenStreams,
+): (call: ServerDuplexStream<never, never>) => void {
+  return (call) => {
+    const refused = refusalOf(undefined as never, call.metadata, () => false, leadership)
+    if (refused !== null) return fail(call, refused)
+    call.on('data', (request: unknown) => {
+      if (request instanceof errors.EtcdError) fail(call, request)
+    })
+    handle(call)
+    streams.add(call)
+  }
+}
+
 /** What etcd's interceptors refuse before any service sees the request. */
 function refusalOf(
   request: never,
@@ -194,7 +234,7 @@ function refuseAll(schema: MethodSchema): UntypedHandleCall {
   return refuse as UntypedHandleCall
 }
 
-type AnyStream = ServerWritableStream<never, object> | ServerDuplexStream<never, object>
+type AnyStream = ServerWritableStream<never, object> | ServerDuplexStream<never, never>
 
 /** grpc-js ends a stream with the status of an error that is emitted on it. */
 function fail(call: AnyStream, error: EtcdError): void {
