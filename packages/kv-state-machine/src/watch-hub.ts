@@ -122,7 +122,7 @@ export class WatchHub {
     for (const stream of this.#streams) {
       for (const watch of stream.watches) {
         if (watch.isBehind && watch.next <= this.#published) continue
-        if (!watch.isBehind) watch.waitFor(told + 1)
+        watch.waitFor(watch.isBehind ? watch.next : told + 1)
         stream.leaveBehind(watch)
       }
     }
