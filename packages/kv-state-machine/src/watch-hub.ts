@@ -1,17 +1,11 @@
 import { forEachChange } from './change-log.ts'
+import { Circle } from './circle.ts'
 import { eventOf, isWithin, visitChanges } from './history.ts'
 import { IntervalIndex } from './interval-index.ts'
-import { type Bounds, boundsOf } from './key.ts'
 import type { Segment, Sequence } from './segment.ts'
 import type { Store } from './store.ts'
-import type {
-  Watcher,
-  WatchEvent,
-  WatchRequest,
-  WatchSink,
-  WatchStream,
-  WatchStreamOptions,
-} from './watch.ts'
+import type { WatchBatch, WatchEvent, WatchStream, WatchStreamOptions } from './watch.ts'
+import { type Hub, Stream, type Watch } from './watcher.ts'
 
 /** How much of the history those that are behind read at a time. */
 export interface ReplayPace {
@@ -34,12 +28,12 @@ const HELPING_COST = 8
  * A watcher is *behind* if it needs revisions that were published before: the history is read for
  * it alone, from `next` on. Everybody else has been told all that was published.
  */
-export class WatchHub {
+export class WatchHub implements Hub {
   readonly #pace: ReplayPace
   readonly #index = new IntervalIndex<Watch>()
-  readonly #streams = new Set<Stream>()
-  /** Streams that have watchers behind and are not paused, in the order of their turns. */
-  readonly #ready = new Set<Stream>()
+  readonly #streams = new Circle<Stream>()
+  /** Streams that have watchers behind and are not paused. */
+  readonly #ready = new Circle<Stream>()
   #store: Store
   /** The last revision that was published, and where the log goes on after it. */
   #published: number
@@ -60,7 +54,6 @@ export class WatchHub {
     return stream
   }
 
-  /** Everything up to this was published, if nothing waits to be. */
   get bookmark(): number | null {
     const isCurrent = this.#published === this.#store.revision && !this.#isPublishing
     return isCurrent ? this.#published : null
@@ -90,7 +83,7 @@ export class WatchHub {
     if (this.#index.size === 0) this.#skip()
     watch.next = watch.start > 0 ? watch.start : this.#store.revision + 1
     this.#index.add(watch.bounds, watch)
-    if (watch.next <= this.#published) this.#fallBehind(watch, watch.next)
+    if (watch.next <= this.#published) watch.fallBehind(watch.next)
   }
 
   remove(watch: Watch): void {
@@ -102,7 +95,6 @@ export class WatchHub {
     this.#ready.delete(stream)
   }
 
-  /** Notes whether the stream has something to read and may read it. */
   refresh(stream: Stream): void {
     if (stream.isPaused || stream.behind.size === 0) {
       this.#ready.delete(stream)
@@ -123,16 +115,8 @@ export class WatchHub {
       for (const watch of stream.watches) {
         if (watch.isBehind && watch.next <= this.#published) continue
         watch.waitFor(watch.isBehind ? watch.next : told + 1)
-        stream.leaveBehind(watch)
       }
     }
-  }
-
-  #fallBehind(watch: Watch, next: number): void {
-    watch.next = next
-    watch.isBehind = true
-    watch.stream.behind.add(watch)
-    this.refresh(watch.stream)
   }
 
   /** Publishes at least one revision, if there are any, and answers how many changes it looked at. */
@@ -141,7 +125,7 @@ export class WatchHub {
       this.#giveUpPublishing()
       return 0
     }
-    const matches: Match[] = []
+    const matches: Watch[] = []
     let revision = this.#published
     let count = 0
     let isWhole = true
@@ -171,47 +155,51 @@ export class WatchHub {
     for (const stream of this.#streams) {
       for (const watch of stream.watches) {
         if (watch.isBehind || watch.next > this.#published) continue
-        this.#fallBehind(watch, Math.max(watch.next, next))
+        watch.fallBehind(Math.max(watch.next, next))
       }
     }
   }
 
-  #collect(segment: Segment, slot: number, matches: Match[]): void {
+  #collect(segment: Segment, slot: number, matches: Watch[]): void {
     const main = segment.main(slot)
     const isDelete = segment.isTombstone(slot)
-    // Watchers share the events.
-    let bare: WatchEvent | null = null
-    let full: WatchEvent | null = null
+    // Made if somebody wants them, and shared by all who do.
+    let bare: WatchEvent[] | null = null
+    let full: WatchEvent[] | null = null
     this.#index.forEach(segment.key(slot), (watch) => {
       if (watch.isBehind || main < watch.next || watch.leavesOut(isDelete)) return
-      if (watch.stream.isPaused) return this.#fallBehind(watch, main)
-      const event = watch.prevKv
-        ? (full ??= eventOf(this.#store, { segment, slot }, true))
-        : (bare ??= eventOf(this.#store, { segment, slot }, false))
-      if (watch.collected !== null) watch.collected.push(event)
-      else matches.push({ watch, events: (watch.collected = [event]) })
+      if (watch.stream.isPaused) return watch.fallBehind(main)
+      const events = watch.prevKv
+        ? (full ??= [eventOf(this.#store, { segment, slot }, true)])
+        : (bare ??= [eventOf(this.#store, { segment, slot }, false)])
+      if (watch.collected === null) matches.push(watch)
+      collect(watch, events)
     })
   }
 
   /** Ends the publishing of one revision: everybody is told all of it at once. */
-  #tell(revision: number, matches: Match[]): void {
+  #tell(revision: number, matches: Watch[]): void {
     this.#published = revision
     this.#isPublishing = true
-    for (const { watch, events } of matches) {
+    let batch: WatchBatch = { revision, events: [] }
+    for (const watch of matches) {
+      const events = watch.collected ?? []
       watch.collected = null
       if (watch.isEnded || watch.isBehind) continue
+      if (batch.events !== events) batch = { revision, events }
       // One that was told before it in this loop may have filled their stream.
-      if (watch.stream.isPaused) this.#fallBehind(watch, revision)
-      else watch.sink.events({ revision, events })
+      if (watch.stream.isPaused) watch.fallBehind(revision)
+      else watch.sink.events(batch)
     }
     this.#isPublishing = false
     matches.length = 0
   }
 
   #askForTurn(): void {
-    const [stream] = this.#ready.size > 0 ? this.#ready : this.#streams
     const isIdle = this.#ready.size === 0 && this.#published === this.#store.revision
-    if (this.#turnIsComing || isIdle || stream === undefined) return
+    if (this.#turnIsComing || isIdle) return
+    const stream = this.#streams.next()
+    if (stream === undefined) return
     this.#turnIsComing = true
     stream.schedule(() => this.#takeTurn())
   }
@@ -222,10 +210,9 @@ export class WatchHub {
     let left = this.#pace.changesPerTurn
     if (this.#published < this.#store.revision) left -= this.#publishSome(left)
     while (left > 0) {
-      const [stream] = this.#ready
+      const stream = this.#ready.next()
       if (stream === undefined) break
-      this.#ready.delete(stream)
-      const [watch] = stream.behind
+      const watch = stream.behind.next()
       if (watch !== undefined) left -= HELPING_COST + this.#replay(watch, left)
       this.refresh(stream)
     }
@@ -234,19 +221,15 @@ export class WatchHub {
 
   /** Lets a watcher read some of what it missed; answers how many changes were looked at. */
   #replay(watch: Watch, limit: number): number {
-    const { stream } = watch
-    stream.leaveBehind(watch)
-    if (watch.next < this.#store.compactRevision) {
+    const { compactRevision } = this.#store
+    if (watch.next < compactRevision) {
       watch.cancel()
-      watch.sink.compacted(this.#store.compactRevision)
+      watch.sink.compacted(compactRevision)
       return 0
     }
     const { events, revision, cost } = this.#readSome(watch, limit)
     watch.next = revision + 1
-    if (revision < this.#published) {
-      watch.isBehind = true
-      stream.behind.add(watch)
-    }
+    if (revision === this.#published) watch.catchUp()
     if (events.length > 0) watch.sink.events({ revision, events })
     return cost
   }
@@ -284,9 +267,12 @@ export class WatchHub {
   }
 }
 
-interface Match {
-  readonly watch: Watch
-  readonly events: WatchEvent[]
+/** An event more for a watcher: the first is shared as it is, and copied when a second one comes. */
+function collect(watch: Watch, events: WatchEvent[]): void {
+  const { collected } = watch
+  if (collected === null) watch.collected = events
+  else if (collected.length === 1) watch.collected = [...collected, ...events]
+  else collected.push(...events)
 }
 
 interface Helping {
@@ -299,107 +285,4 @@ interface Helping {
 function bytesOfEvent({ kv, prevKv }: WatchEvent): number {
   const pair = kv.key.length + kv.value.length
   return prevKv === null ? pair : pair + prevKv.key.length + prevKv.value.length
-}
-
-class Stream implements WatchStream {
-  readonly watches: Set<Watch> = new Set()
-  /** Those of its watchers that have to read the past, in the order of their turns. */
-  readonly behind: Set<Watch> = new Set()
-  readonly schedule: (turn: () => void) => void
-  isPaused = false
-  #isDisposed = false
-  readonly hub: WatchHub
-
-  constructor(hub: WatchHub, schedule: (turn: () => void) => void) {
-    this.hub = hub
-    this.schedule = schedule
-  }
-
-  get bookmark(): number | null {
-    const { bookmark } = this.hub
-    if (bookmark === null || this.watches.size === 0) return null
-    for (const watch of this.watches) if (watch.bookmark === null) return null
-    return bookmark
-  }
-
-  watch(request: WatchRequest, sink: WatchSink): Watcher {
-    if (this.#isDisposed) throw new TypeError('the watch stream is disposed')
-    const watch = new Watch(this, request, sink)
-    this.watches.add(watch)
-    this.hub.add(watch)
-    return watch
-  }
-
-  pause(): void {
-    this.isPaused = true
-    this.hub.refresh(this)
-  }
-
-  resume(): void {
-    this.isPaused = false
-    this.hub.refresh(this)
-  }
-
-  leaveBehind(watch: Watch): void {
-    watch.isBehind = false
-    this.behind.delete(watch)
-  }
-
-  [Symbol.dispose](): void {
-    this.#isDisposed = true
-    for (const watch of this.watches) watch.cancel()
-    this.hub.removeStream(this)
-  }
-}
-
-class Watch implements Watcher {
-  readonly stream: Stream
-  readonly sink: WatchSink
-  readonly bounds: Bounds
-  readonly prevKv: boolean
-  /** The first revision wanted, 0 for whatever comes next: no bookmark below it means anything. */
-  start: number
-  /** Nothing below is told, because it was told, or is not wanted. */
-  next: number = 0
-  isBehind: boolean = false
-  isEnded: boolean = false
-  /** Its events of the revision that is being published. */
-  collected: WatchEvent[] | null = null
-  readonly #noPut: boolean
-  readonly #noDelete: boolean
-
-  constructor(stream: Stream, request: WatchRequest, sink: WatchSink) {
-    this.stream = stream
-    this.sink = sink
-    this.bounds = boundsOf(request)
-    this.start = request.startRevision
-    this.prevKv = request.prevKv
-    this.#noPut = request.noPut
-    this.#noDelete = request.noDelete
-  }
-
-  get bookmark(): number | null {
-    const { bookmark } = this.stream.hub
-    const isCurrent = bookmark !== null && !this.isBehind && this.start <= bookmark
-    return isCurrent && !this.isEnded ? bookmark : null
-  }
-
-  /** From now on, what comes before this revision has been told. */
-  waitFor(revision: number): void {
-    this.next = Math.max(this.next, revision)
-    this.start = Math.max(this.start, revision - 1)
-  }
-
-  leavesOut(isDelete: boolean): boolean {
-    return isDelete ? this.#noDelete : this.#noPut
-  }
-
-  cancel(): void {
-    if (this.isEnded) return
-    this.isEnded = true
-    this.stream.hub.remove(this)
-    this.stream.leaveBehind(this)
-    this.stream.watches.delete(this)
-    this.stream.hub.refresh(this.stream)
-  }
 }

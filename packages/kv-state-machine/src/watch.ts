@@ -69,8 +69,9 @@ export interface WatchStream extends Disposable {
 
 export interface WatchStreamOptions {
   /**
-   * Runs `turn` once, soon, and never within this call. In each turn some of those that are behind,
-   * of whichever stream, read some history; then they ask for another turn.
+   * Runs `turn` once, soon, and never within this call. In a turn some of those that are behind read
+   * some history, and then another turn is asked for: of any stream, whoever it is that is behind,
+   * so this must run it even if the stream is disposed by then.
    */
   readonly schedule: (turn: () => void) => void
 }

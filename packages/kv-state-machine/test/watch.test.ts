@@ -32,14 +32,14 @@ describe('what a watcher is told', () => {
     ['an interval that ends where it begins', 'a', 'a', []],
   ])('of %s', (_, key, end, expected) => {
     const live = kvStateMachine()
-    const told = watch(opened(live).stream, watchRequest(key, end))
+    const { stream, turns } = opened(live)
+    const told = watch(stream, watchRequest(key, end))
     applyPut(live, 'a', '1')
     applyPut(live, 'b', '1')
     applyPut(live, 'a', '2')
     applyDelete(live, 'a')
     applyPut(live, 'c', '1')
     expect(told.events).toEqual(expected)
-    const { stream, turns } = opened(live)
     const late = watch(stream, watchRequest(key, end, { startRevision: 1 }))
     turns.takeAll()
     expect(late.events).toEqual(expected)
