@@ -3,6 +3,7 @@ import type { KvResult } from '@coracle/kv-state-machine'
 import * as errors from './errors.ts'
 import { fromBigInt, type Int64 } from './int64.ts'
 import { followLeadership, type Leadership } from './leadership.ts'
+import { type OpenStreams, openStreams } from './open-streams.ts'
 import {
   type EtcdNode,
   type EtcdServicesOptions,
@@ -15,6 +16,8 @@ import type { ResponseHeader } from './wire.ts'
 export interface ServiceContext extends AsyncDisposable {
   readonly options: ResolvedOptions
   readonly leadership: Leadership
+  /** Where every stream belongs that does not end by itself. */
+  readonly streams: OpenStreams
   /** A header as of `revision`. */
   header(revision: number): ResponseHeader
   /** Has a command committed and applied here. Rejects with an EtcdError. */
@@ -30,6 +33,7 @@ export function serviceContext(options: EtcdServicesOptions): ServiceContext {
 class Context implements ServiceContext {
   readonly options: ResolvedOptions
   readonly leadership: Leadership
+  readonly streams: OpenStreams
   readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64
@@ -40,6 +44,8 @@ class Context implements ServiceContext {
     this.#node = options.node
     this.leadership = followLeadership(options.node)
     this.#pending = pendingRequests(this.leadership, options.limits, options.environment)
+    const { environment, limits } = options
+    this.streams = openStreams(this.leadership, environment, limits.electionTimeoutMs)
     this.#clusterId = fromBigInt(options.clusterId)
     this.#memberId = fromBigInt(options.memberId)
   }
@@ -70,6 +76,7 @@ class Context implements ServiceContext {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#pending[Symbol.dispose]()
+    this.streams[Symbol.dispose]()
     await this.leadership[Symbol.asyncDispose]()
   }
 }

@@ -91,6 +91,10 @@ export const streamWithFilters: EtcdError = refusal(
   'RangeStream does not support revision filters',
 )
 
+/** Why a watch was not created: told in its answer, not as the status of a call. */
+export const emptyWatcherRange = 'mvcc: watcher range is empty'
+export const duplicateWatchId = 'mvcc: duplicate watch ID provided on the WatchStream'
+
 /** For methods of etcd that are not there (yet), in the words of gRPC. */
 export function unimplemented(service: string, method: string): EtcdError {
   return refusal(status.UNIMPLEMENTED, `unknown method ${method} for service ${service}`)

@@ -12,9 +12,11 @@ import type {
   ServerWritableStream,
   UntypedHandleCall,
 } from '@grpc/grpc-js'
+import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import type { Leadership } from './leadership.ts'
+import type { OpenStreams } from './open-streams.ts'
 import { type Codec, codecOf, type MethodSchema } from './schema.ts'
 
 export type UnaryHandler<Request, Response> = (
@@ -67,7 +69,7 @@ export function serverStream<Request, Response extends object>(
   return { kind: 'server-stream', handle: handle as StreamHandler<never, object>, onLearner }
 }
 
-/** Never on a learner. */
+/** Never on a learner. What the handler writes may be bytes: a message that it encoded already. */
 export function duplex<Request, Response extends object>(
   handle: DuplexHandler<Request, Response>,
 ): Method {
@@ -81,7 +83,7 @@ export function definitionOf(schema: MethodSchema): MethodDefinition<object, obj
   const serialize =
     (codec: typeof request) =>
     (message: object): Buffer =>
-      asBuffer(codec.encode(message))
+      asBuffer(message instanceof Uint8Array ? message : codec.encode(message))
   return {
     path: `/${schema.service}/${schema.method}`,
     requestStream: schema.requestStream,
@@ -111,24 +113,26 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+type Surroundings = Pick<ServiceContext, 'leadership' | 'streams'>
+
 /** The gRPC handler for a method that is served, or for one that is not. */
 export function handlerOf(
   schema: MethodSchema,
   method: Method | undefined,
-  leadership: Leadership,
+  context: Surroundings,
 ): UntypedHandleCall {
   if (method === undefined) return refuseAll(schema)
-  return callOf(method, leadership) as UntypedHandleCall
+  return callOf(method, context) as UntypedHandleCall
 }
 
-function callOf(method: Method, leadership: Leadership): unknown {
+function callOf(method: Method, { leadership, streams }: Surroundings): unknown {
   switch (method.kind) {
     case 'unary':
       return unaryCall(method, leadership)
     case 'server-stream':
       return streamCall(method, leadership)
     case 'duplex':
-      return duplexCall(method, leadership)
+      return duplexCall(method, leadership, streams)
   }
 }
 
@@ -196,6 +200,7 @@ function roomIn(call: ServerWritableStream<never, object>): Promise<void> {
 function duplexCall(
   { handle }: Extract<Method, { kind: 'duplex' }>,
   leadership: Leadership,
+  streams: OpenStreams,
 ): (call: ServerDuplexStream<never, never>) => void {
   return (call) => {
     const refused = refusalOf(undefined as never, call.metadata, () => false, leadership)
@@ -204,6 +209,7 @@ function duplexCall(
       if (request instanceof errors.EtcdError) fail(call, request)
     })
     handle(call)
+    streams.add(call)
   }
 }
 

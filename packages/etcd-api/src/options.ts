@@ -16,6 +16,16 @@ export interface EtcdLimits {
   readonly maxPendingRequests: number
   /** Bytes of commands that wait for the cluster; more are refused. Default 256 MiB. */
   readonly maxPendingBytes: number
+  /** What may wait for a client that watches before it has to catch up from history. Default 1 MiB. */
+  readonly maxWatchQueueBytes: number
+  /**
+   * How often idle watchers that asked for it are told how far they are, as etcd's
+   * `--watch-progress-notify-interval`; up to a tenth more, differently for each stream. At least
+   * 100. Default 10 minutes.
+   */
+  readonly watchProgressIntervalMs: number
+  /** Streams that need a leader end after three such times without one. Default 1000, as in etcd. */
+  readonly electionTimeoutMs: number
 }
 
 const DEFAULT_LIMITS: EtcdLimits = {
@@ -25,7 +35,13 @@ const DEFAULT_LIMITS: EtcdLimits = {
   requestTimeoutMs: 7_000,
   maxPendingRequests: 50_000,
   maxPendingBytes: 256 << 20,
+  maxWatchQueueBytes: 1 << 20,
+  watchProgressIntervalMs: 600_000,
+  electionTimeoutMs: 1_000,
 }
+
+/** The least that each may be, if it is not 1. */
+const LEAST: Partial<EtcdLimits> = { quotaBackendBytes: 0, watchProgressIntervalMs: 100 }
 
 /** What the services need of a node. */
 export type EtcdNode = Pick<RaftNode<KvResult>, 'propose' | 'read' | 'status' | 'watch'>
@@ -86,7 +102,7 @@ function resolveLimits(limits: Partial<EtcdLimits>): EtcdLimits {
   for (const name of Object.keys(DEFAULT_LIMITS) as (keyof EtcdLimits)[]) {
     const value = limits[name]
     if (value === undefined) continue
-    const least = name === 'quotaBackendBytes' ? 0 : 1
+    const least = LEAST[name] ?? 1
     if (!Number.isSafeInteger(value) || value < least)
       throw new RangeError(`${name} must be a whole number of at least ${least}, not ${value}`)
     resolved[name] = value

@@ -42,6 +42,7 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
   const listeners: Listener[] = []
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
+    services.endStreams()
     await shutDown(grpc, listeners, environment, options.shutdownTimeoutMs ?? 5_000)
     await services[Symbol.asyncDispose]()
   }

@@ -1,15 +1,15 @@
 /** All services of the etcd v3 API, ready to be added to a gRPC server. */
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { clusterService } from './cluster-service.ts'
-import { serviceContext } from './context.ts'
+import { type ServiceContext, serviceContext } from './context.ts'
 import { healthService } from './health-service.ts'
 import { kvService } from './kv-service.ts'
-import type { Leadership } from './leadership.ts'
 import { leaseService } from './lease-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
 import { definitionOf, handlerOf, type Method } from './method.ts'
 import type { EtcdServicesOptions } from './options.ts'
 import { allMethods } from './schema.ts'
+import { watchService } from './watch-service.ts'
 
 /** One gRPC service, as `Server.addService` takes it. */
 export interface GrpcService {
@@ -24,6 +24,8 @@ export interface GrpcService {
  */
 export interface EtcdServices extends AsyncDisposable {
   readonly services: readonly GrpcService[]
+  /** Ends the streams that would not end by themselves: a server that waits for its calls waits for them. */
+  endStreams(): void
 }
 
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
@@ -32,12 +34,14 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,
+    'etcdserverpb.Watch': watchService(context),
     'etcdserverpb.Cluster': clusterService(context),
     'etcdserverpb.Maintenance': maintenanceService(context),
     'grpc.health.v1.Health': healthService(),
   }
   return {
-    services: assemble(methods, context.leadership),
+    services: assemble(methods, context),
+    endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
       leases[Symbol.dispose]()
       await context[Symbol.asyncDispose]()
@@ -48,7 +52,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
 /** Every method of the schema gets a handler; those that nobody serves say so. */
 function assemble(
   methods: Record<string, Record<string, Method>>,
-  leadership: Leadership,
+  context: ServiceContext,
 ): GrpcService[] {
   const services = new Map<
     string,
@@ -59,7 +63,7 @@ function assemble(
     services.set(schema.service, service)
     const method = methods[schema.service]?.[schema.method]
     service.definition = { ...service.definition, [schema.method]: definitionOf(schema) }
-    service.handlers[schema.method] = handlerOf(schema, method, leadership)
+    service.handlers[schema.method] = handlerOf(schema, method, context)
   }
   return [...services].map(([name, service]) => ({ name, ...service }))
 }

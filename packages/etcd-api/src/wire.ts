@@ -231,3 +231,39 @@ export interface HealthCheckRequest {
 export interface HealthCheckResponse {
   readonly status: number
 }
+
+/** At most one member is set; `request_union` names it. */
+export interface WatchRequest {
+  readonly request_union?: 'create_request' | 'cancel_request' | 'progress_request'
+  readonly create_request?: WatchCreateRequest | null
+  readonly cancel_request?: { readonly watch_id: Int64 } | null
+  readonly progress_request?: object | null
+}
+
+export interface WatchCreateRequest {
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+  readonly start_revision: Int64
+  readonly progress_notify: boolean
+  readonly filters: readonly number[]
+  readonly prev_kv: boolean
+  readonly watch_id: Int64
+  readonly fragment: boolean
+}
+
+export interface Event {
+  readonly type: number
+  readonly kv: KeyValue
+  readonly prev_kv?: KeyValue
+}
+
+export interface WatchResponse {
+  readonly header: ResponseHeader
+  readonly watch_id: Int64
+  readonly created?: boolean
+  readonly canceled?: boolean
+  readonly compact_revision?: Int64
+  readonly cancel_reason?: string
+  readonly fragment?: boolean
+  readonly events?: readonly Event[]
+}

@@ -1,8 +1,16 @@
-import { Etcd3, EtcdLeaseInvalidError, GRPCInternalError, GRPCUnavailableError } from 'etcd3'
+import {
+  Etcd3,
+  EtcdLeaseInvalidError,
+  GRPCInternalError,
+  GRPCUnavailableError,
+  type IKeyValue,
+  type Watcher,
+} from 'etcd3'
 import { RaftError } from '@coracle/raft-core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { etcdctlIsInstalled, etcdctlTests } from './etcdctl.ts'
-import { type Harness, startHarness } from './harness.ts'
+import { etcdServer } from '../src/index.ts'
+import { CLUSTER_ID, type Harness, MEMBER_ID, startHarness } from './harness.ts'
 
 if (etcdctlIsInstalled()) etcdctlTests()
 
@@ -12,6 +20,29 @@ let client: Etcd3
 async function fill(): Promise<void> {
   for (const [key, value] of Object.entries({ foo1: 'bar1', foo2: 'bar2', foo3: '{"n":5}' }))
     await client.put(key).value(value)
+}
+
+/** Collects what a watcher is told; the answer resolves when there is so much of it. */
+function changesOf(watcher: Watcher): (count: number) => Promise<string[]> {
+  const seen: string[] = []
+  let wake = (): void => {}
+  const note = (kind: string) => (kv: IKeyValue, was?: IKeyValue) => {
+    const before = was === undefined || was === null ? '' : ` (was ${was.value.toString()})`
+    const change =
+      kind === 'put' ? `${kv.key.toString()}=${kv.value.toString()}` : `-${kv.key.toString()}`
+    seen.push(`${kv.mod_revision} ${change}${before}`)
+    wake()
+  }
+  watcher.on('put', note('put'))
+  watcher.on('delete', note('delete'))
+  return async (count) => {
+    while (seen.length < count) {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+    return seen
+  }
 }
 
 describe('the npm client etcd3', () => {
@@ -122,6 +153,57 @@ describe('the npm client etcd3', () => {
     await expect(client.get('foo').revision(2).string()).rejects.toThrow(
       'etcdserver: mvcc: required revision has been compacted',
     )
+  })
+
+  test('watches a prefix: puts, deletes, and what was there before', async () => {
+    await client.put('foo1').value('1')
+    const watcher = await client.watch().prefix('foo').withPreviousKV().create()
+    const seen = changesOf(watcher)
+    await client.put('foo1').value('2')
+    await client.put('other').value('x')
+    await client.delete().key('foo1')
+    expect(await seen(2)).toEqual(['3 foo1=2 (was 1)', '5 -foo1 (was 2)'])
+    await watcher.cancel()
+  })
+
+  test('watches from a revision, one key, and only what it wants', async () => {
+    for (const value of ['1', '2', '3']) await client.put('foo').value(value)
+    await client.delete().key('foo')
+    const from3 = changesOf(client.watch().key('foo').startRevision('3').watcher())
+    const deletes = client.watch().key('foo').startRevision('1').only('delete').watcher()
+    expect(await changesOf(deletes)(1)).toEqual(['5 -foo'])
+    expect(await from3(3)).toEqual(['3 foo=2', '4 foo=3', '5 -foo'])
+  })
+
+  test('learns that it cannot watch what is compacted', async () => {
+    await client.put('foo').value('1')
+    await client.put('foo').value('2')
+    await client.kv.compact({ revision: '3' })
+    const watcher = client.watch().key('foo').startRevision('2').watcher()
+    const failed = new Promise<Error>((resolve) => watcher.on('error', resolve))
+    expect((await failed).message).toBe('Watcher canceled: ')
+  })
+
+  test('goes on watching where it was when the connection was lost', async () => {
+    const watcher = await client.watch().key('foo').create()
+    const seen = changesOf(watcher)
+    await client.put('foo').value('1')
+    expect(await seen(1)).toEqual(['2 foo=1'])
+    const port = harness.address
+    const { node, stateMachine } = harness
+    await harness.server[Symbol.asyncDispose]()
+    for (const data of harness.node.commands) stateMachine.apply([{ index: 1, term: 1, data }])
+    await using again = await etcdServer({
+      node,
+      stateMachine,
+      cluster: { id: CLUSTER_ID },
+      member: { id: MEMBER_ID },
+      listen: [port],
+      shutdownTimeoutMs: 100,
+    })
+    expect(again.addresses).toEqual([port])
+    expect(await seen(2)).toEqual(['2 foo=1', '3 foo=1'])
+    client.close()
   })
 
   test('knows our errors by their texts', async () => {

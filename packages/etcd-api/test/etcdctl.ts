@@ -1,5 +1,5 @@
 /** What people type, against a live server; for machines that have etcd's own client. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -70,6 +70,30 @@ export function etcdctlTests(): void {
       expect(await etcdctl('lease', 'revoke', id)).toBe(`lease ${id} revoked\n`)
       expect(await etcdctl('get', 'leased')).toBe('')
       expect(await etcdctl('lease', 'timetolive', id)).toBe(`lease ${id} already expired\n`)
+    })
+
+    test('watches', async () => {
+      await etcdctl('put', 'w/1', 'one')
+      const { revision } = harness.stateMachine
+      const env = { ...process.env, ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: harness.address }
+      const args = ['watch', '--prefix', '--prev-kv', `--rev=${revision}`, 'w/']
+      const child = spawn('etcdctl', args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+      const expected = 'PUT\nw/1\none\nPUT\nw/1\none\nw/1\nuno\nDELETE\nw/1\nuno\nw/1\n\n'
+      try {
+        let output = ''
+        let isWatching = false
+        for await (const chunk of child.stdout) {
+          output += String(chunk)
+          if (output.length >= expected.length) break
+          if (isWatching) continue
+          isWatching = true
+          await etcdctl('put', 'w/1', 'uno')
+          await etcdctl('del', 'w/1')
+        }
+        expect(output).toBe(expected)
+      } finally {
+        child.kill()
+      }
     })
 
     test('compacts, and says why it cannot', async () => {

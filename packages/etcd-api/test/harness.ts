@@ -4,13 +4,14 @@ import { bootstrapMembership } from '@coracle/raft-core'
 import {
   type CallOptions,
   Client,
+  type ClientDuplexStream,
   type ClientUnaryCall,
   credentials,
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js'
 import { type EtcdServer, type EtcdServerOptions, etcdServer } from '../src/index.ts'
-import { codecOf, allMethods } from '../src/schema.ts'
+import { allMethods, type Codec, codecOf } from '../src/schema.ts'
 import { type FakeNode, fakeNode } from './fake-node.ts'
 
 export const CLUSTER_ID = 0xcdf8_1819_4e3a_8c32n
@@ -61,8 +62,25 @@ export interface RawClient extends Disposable {
   bytes(path: string, request: Uint8Array, options?: RawOptions): Promise<Uint8Array>
   /** All messages of a server stream. */
   stream(method: string, request?: object): Promise<Record<string, unknown>[]>
+  /** Opens a stream in both directions. */
+  duplex(method: string, metadata?: Record<string, string>): RawDuplex
   /** The first message of a server stream, which is then abandoned. */
   firstOf(method: string, request?: object): Promise<Record<string, unknown>>
+}
+
+export interface RawDuplex extends Disposable {
+  send(request: object): void
+  /** Sends these very bytes. */
+  sendBytes(bytes: Uint8Array): void
+  /** The next message. Rejects with the status if the stream ends before. */
+  next(): Promise<Record<string, unknown>>
+  /** Messages that arrived and were not taken yet. */
+  readonly arrived: number
+  /** No more requests. */
+  halfClose(): void
+  /** Reads nothing more from the connection, until {@link resume}. */
+  pause(): void
+  resume(): void
 }
 
 export interface RawOptions extends CallOptions {
@@ -152,7 +170,52 @@ export function rawClient(address: string): RawClient {
       for await (const message of messagesOf(name, request)) return message
       throw new Error('the stream was empty')
     },
+    duplex(name, metadata) {
+      const { service, method, requestType, responseType } = schemaOf(name)
+      const path = `/${service}/${method}`
+      const call = client.makeBidiStreamRequest(path, identity, identity, metadataOf(metadata))
+      const codec = codecOf(responseType)
+      return rawDuplex(call, codecOf(requestType), (bytes) => plain(codec.decode(bytes)))
+    },
     [Symbol.dispose]: () => client.close(),
+  }
+}
+
+function rawDuplex(
+  call: ClientDuplexStream<Uint8Array, Uint8Array>,
+  requests: Codec<object>,
+  decode: (bytes: Uint8Array) => unknown,
+): RawDuplex {
+  const arrived: Record<string, unknown>[] = []
+  let ended: Error | null = null
+  let wake = (): void => {}
+  call.on('data', (bytes: Uint8Array) => {
+    arrived.push(decode(bytes) as Record<string, unknown>)
+    wake()
+  })
+  call.on('error', (error) => {
+    ended = error
+    wake()
+  })
+  return {
+    send: (request) => void call.write(requests.encode(request)),
+    sendBytes: (bytes) => void call.write(bytes),
+    async next() {
+      while (arrived.length === 0) {
+        if (ended !== null) throw ended
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      return arrived.shift()!
+    },
+    get arrived() {
+      return arrived.length
+    },
+    halfClose: () => void call.end(),
+    pause: () => void call.pause(),
+    resume: () => void call.resume(),
+    [Symbol.dispose]: () => call.cancel(),
   }
 }
 

@@ -1,40 +1,15 @@
 import { once } from 'node:events'
 import { connect } from 'node:http2'
-import { type Environment, RaftError } from '@coracle/raft-core'
+import { RaftError } from '@coracle/raft-core'
 import { describe, expect, test } from 'vitest'
 import { type Harness, startHarness, text } from './harness.ts'
+import { type StagedTime, stagedTime } from './staged-time.ts'
 
 const put = { key: text('a'), value: text('1') }
 const range = { key: text('a') }
 
-/** Time that stands still until it is told to go on. */
-function stagedTime(): Environment & { advance(ms: number): void } {
-  const beats = new Map<object, { intervalMs: number; next: number; beat: () => void }>()
-  let now = 0
-  return {
-    now: () => now,
-    random: () => 0.5,
-    schedule: (turn) => queueMicrotask(turn),
-    every(intervalMs, beat) {
-      const id = {}
-      beats.set(id, { intervalMs, next: now + intervalMs, beat })
-      return () => beats.delete(id)
-    },
-    advance(ms) {
-      now += ms
-      for (const timer of beats.values()) {
-        if (timer.next > now) continue
-        timer.next = now + timer.intervalMs
-        timer.beat()
-      }
-    },
-  }
-}
-
 /** Everything that clients are told within a test's time rests on what is staged, not on the clock. */
-async function staged(
-  limits: object = {},
-): Promise<Harness & { time: ReturnType<typeof stagedTime> }> {
+async function staged(limits: object = {}): Promise<Harness & { time: StagedTime }> {
   const time = stagedTime()
   const harness = await startHarness({ environment: time, limits, shutdownTimeoutMs: 1 })
   return Object.assign(harness, {

@@ -103,6 +103,20 @@ export class ChangeLog {
     return ref
   }
 
+  /** The oldest version of a key from `from` on, found from its newest. */
+  oldestFrom(newest: Ref, from: Sequence): Located | null {
+    let found: Located | null = null
+    for (let ref = newest; ref !== NO_REF && sequenceOf(ref) >= from;) {
+      const next = this.locate(ref)
+      if (next === null) break
+      found = next
+      const jump = next.segment.jump(next.slot)
+      const reaches = jump !== NO_REF && sequenceOf(jump) >= from && this.locate(jump) !== null
+      ref = reaches ? jump : next.segment.previous(next.slot)
+    }
+    return found
+  }
+
   /** Notes that nothing can read this change any more. */
   markDead(sequence: Sequence): void {
     const at = segmentIndex(this.#firsts, sequence)
@@ -204,11 +218,11 @@ export class ChangeLog {
 
 const NO_ANCESTRY: Ancestry = { previous: NO_REF, jump: NO_REF, span: 0 }
 
-/** Visits the changes in [from, to), in order. */
+/** Visits the changes in [from, to), in order, until `visit` answers false. */
 export function forEachChange(
   view: LogView,
   range: { readonly from: Sequence; readonly to: Sequence },
-  visit: (segment: Segment, slot: number) => void,
+  visit: (segment: Segment, slot: number) => boolean | void,
 ): void {
   const { segments } = view
   const to = Math.min(range.to, view.end)
@@ -216,7 +230,9 @@ export function forEachChange(
     const segment = segments[at] as Segment
     if (segment.first >= to) return
     const end = segment.slotFrom(to)
-    for (let slot = segment.slotFrom(range.from); slot < end; slot++) visit(segment, slot)
+    for (let slot = segment.slotFrom(range.from); slot < end; slot++) {
+      if (visit(segment, slot) === false) return
+    }
   }
 }
 

@@ -16,3 +16,4 @@ export {
 export type { KvHash } from './hash.ts'
 export type { LeaseObserver } from './lease-commands.ts'
 export type * from './types.ts'
+export type * from './watch.ts'

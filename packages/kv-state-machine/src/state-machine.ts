@@ -17,6 +17,8 @@ import { checkRevision, deleteRange, readRange } from './range.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import { Store, type SweepPace } from './store.ts'
 import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
+import type { WatchStream, WatchStreamOptions } from './watch.ts'
+import { type ReplayPace, WatchHub } from './watch-hub.ts'
 import type {
   CompactRequest,
   KvCommand,
@@ -67,6 +69,8 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   keysOfLease(id: bigint): readonly Uint8Array[]
   /** Tells of every change to a lease from now on, until the returned function is called. */
   followLeases(observer: LeaseObserver): () => void
+  /** Opens a stream of watchers. They outlive a restore and end with the stream. */
+  watchStream(options: WatchStreamOptions): WatchStream
 }
 
 /**
@@ -78,18 +82,30 @@ export interface KvStateMachineOptions {
   readonly sweepAtOnce?: number
   /** How many it looks at with each command that follows, from 1. Default 16. */
   readonly sweepPerCommand?: number
+  /** How many past changes all watchers together look at in one turn of catching up. Default 1,000. */
+  readonly replayPerTurn?: number
+  /** Past events are told in batches of about this many bytes, and whole revisions. Default 256 KiB. */
+  readonly replayBatchBytes?: number
 }
 
 /** A key-value store with etcd's semantics that lives in memory. */
 export function kvStateMachine(options: KvStateMachineOptions = {}): KvStateMachine {
   const { sweepAtOnce = 10_000, sweepPerCommand = 16 } = options
-  if (!Number.isInteger(sweepAtOnce) || sweepAtOnce < 0) {
-    throw new RangeError(`sweepAtOnce is ${sweepAtOnce}, not a whole number from 0`)
+  const { replayPerTurn = 1_000, replayBatchBytes = 256 * 1024 } = options
+  checkWhole({ sweepAtOnce }, 0)
+  checkWhole({ sweepPerCommand, replayPerTurn, replayBatchBytes }, 1)
+  return new KvMachine(
+    { atOnce: sweepAtOnce, perCommand: sweepPerCommand },
+    { changesPerTurn: replayPerTurn, batchBytes: replayBatchBytes },
+  )
+}
+
+function checkWhole(options: Readonly<Record<string, number>>, least: number): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!Number.isInteger(value) || value < least) {
+      throw new RangeError(`${name} is ${value}, not a whole number from ${least}`)
+    }
   }
-  if (!Number.isInteger(sweepPerCommand) || sweepPerCommand < 1) {
-    throw new RangeError(`sweepPerCommand is ${sweepPerCommand}, not a whole number from 1`)
-  }
-  return new KvMachine({ atOnce: sweepAtOnce, perCommand: sweepPerCommand })
 }
 
 const pool = new BytePool()
@@ -103,10 +119,12 @@ class KvMachine implements KvStateMachine {
   /** Replaced, never changed: a snapshot may hold it. */
   #members: Members = new Map()
   readonly #leaseObservers = new LeaseObservers()
+  readonly #watches: WatchHub
 
-  constructor(pace: SweepPace) {
+  constructor(pace: SweepPace, replayPace: ReplayPace) {
     this.#pace = pace
     this.#store = new Store(pace)
+    this.#watches = new WatchHub(this.#store, replayPace)
   }
 
   get revision(): number {
@@ -135,6 +153,7 @@ class KvMachine implements KvStateMachine {
       if (decoded === null) return failure('UNKNOWN_COMMAND')
       const result = this.#carryOut(decoded)
       this.#store.commit()
+      this.#watches.publish()
       this.#store.sweepSome()
       return result
     })
@@ -190,6 +209,11 @@ class KvMachine implements KvStateMachine {
     this.#store = store
     this.#members = new Map(members.map((member) => [member.id, member]))
     this.#leaseObservers.restored()
+    this.#watches.replaceStore(store)
+  }
+
+  watchStream(options: WatchStreamOptions): WatchStream {
+    return this.#watches.openStream(options)
   }
 
   #carryOut(command: KvCommand): KvResult {

@@ -244,6 +244,16 @@ export class Store {
     return this.#log.endOfRevision(revision)
   }
 
+  /** Where a version is written down; null if compaction took it. */
+  locate(ref: Ref): Located | null {
+    return this.#log.locate(ref)
+  }
+
+  /** The first change of a key at or after a place in the log, found without reading the log. */
+  oldestChange(key: Key, from: Sequence): Located | null {
+    return this.#log.oldestFrom(this.#tree.get(key), from)
+  }
+
   /** The log, for reading only, until the next change. */
   get log(): LogView {
     return this.#log.view
