@@ -4,5 +4,6 @@ export default application({
   main: 'src/main.ts',
   'local-cluster': 'src/local-cluster.ts',
   client: 'src/client.ts',
+  colors: 'src/colors.ts',
   processes: 'src/processes/index.ts',
 })

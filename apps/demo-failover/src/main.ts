@@ -4,7 +4,7 @@
  * acknowledged is still there. Exit code 1 and the reason if any promise is broken.
  */
 import { setTimeout } from 'node:timers/promises'
-import { colors } from './colors.ts'
+import { colors } from '@coracle/kv-server/colors'
 import { type DemoCluster, startCluster } from './cluster.ts'
 import { type Figures, failover } from './failover.ts'
 import { type Story, tellStory } from './story.ts'

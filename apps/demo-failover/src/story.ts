@@ -1,5 +1,5 @@
 /** Tells what happens, one step after the other. */
-import { colors } from './colors.ts'
+import { colors } from '@coracle/kv-server/colors'
 
 export interface Story {
   /** Runs one step and shows how it went. What it answers is the text after the tick. */

@@ -1,5 +1,5 @@
 /** The cluster at a glance. */
-import pc from 'picocolors'
+import { colors } from '../colors.ts'
 
 export interface Row {
   readonly name: string
@@ -27,12 +27,12 @@ export function renderTable(rows: readonly Row[]): readonly string[] {
       .trimEnd()
   const isRunning = (row: Row): boolean => row.term !== null
   return [
-    `  ${pc.dim(line(TITLES))}`,
+    `  ${colors.dim(line(TITLES))}`,
     ...rows.map((row, i) => `  ${paint(line(cells[i] ?? []), row.role, isRunning(row))}`),
   ]
 }
 
 function paint(line: string, role: string, isRunning: boolean): string {
-  if (!isRunning) return pc.red(line)
-  return role === 'leader' ? pc.green(line) : line
+  if (!isRunning) return colors.red(line)
+  return role === 'leader' ? colors.green(line) : line
 }
