@@ -1,4 +1,5 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Storage } from '@coracle/raft-core'
@@ -28,10 +29,37 @@ async function createDisk(): Promise<Disk> {
  */
 async function crash(disk: Disk): Promise<void> {
   const left = join(disk.root, `${++disk.crashes}`)
-  await cp(disk.location, left, { recursive: true })
+  while (!copyOfOneMoment(disk.location, left)) rmSync(left, { recursive: true, force: true })
   if (disk.open !== null) disk.dead.push(disk.open)
   disk.open = null
   disk.location = left
+}
+
+/**
+ * LevelDB goes on behind our back: it adds tables, notes that in its manifest, and removes old ones.
+ * A copy during which it did so shows no moment that ever was. Answers whether this one does.
+ */
+function copyOfOneMoment(from: string, to: string): boolean {
+  const before = outline(from)
+  mkdirSync(to)
+  try {
+    for (const name of readdirSync(from)) copyFileSync(join(from, name), join(to, name))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+  return outline(from) === before
+}
+
+/** Which files there are, and how long the manifest is. */
+function outline(location: string): string {
+  return readdirSync(location)
+    .map((name) => (name.startsWith('MANIFEST') ? name + sizeOf(join(location, name)) : name))
+    .join()
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
 async function damageSnapshot({ location }: Disk): Promise<void> {
