@@ -47,7 +47,10 @@ export class Clients {
       if (this.#isOver) return
       const id = this.#random.pick(this.#cluster.ids)
       if (this.#random.chance(this.#plan.reads)) await this.#read(client, id)
-      else await this.#write(client, id)
+      else {
+        const count = this.#random.whole(1, this.#plan.burst)
+        await Promise.all(Array.from({ length: count }, () => this.#write(client, id)))
+      }
     }
   }
 

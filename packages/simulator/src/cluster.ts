@@ -96,14 +96,22 @@ export class Cluster implements WorldView {
     this.#finish(computer.shutDown())
   }
 
+  /** Who believes to lead: nobody, one, or for a while more than one. */
+  get leaders(): readonly NodeId[] {
+    return this.ids.filter((id) => this.computer(id).node?.status().role === 'leader')
+  }
+
   /** Asks whoever leads, as far as anybody can tell, to hand over. */
   transfer(to: NodeId | null): void {
-    for (const id of this.ids) {
-      const computer = this.computer(id)
-      if (computer.node?.status().role !== 'leader') continue
+    for (const id of this.leaders) {
       this.#told(`${id} is asked to hand over to ${to ?? 'anybody'}`)
       this.#finish(
-        computer.ask('transfer', 0, (node) => node.transferLeadership(to ?? undefined), nowhere),
+        this.computer(id).ask(
+          'transfer',
+          0,
+          (node) => node.transferLeadership(to ?? undefined),
+          nowhere,
+        ),
       )
     }
   }

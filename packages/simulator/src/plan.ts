@@ -19,6 +19,8 @@ export interface Plan {
   readonly keys: number
   /** How long a client waits between two requests, on average. */
   readonly thinkMs: number
+  /** The most writes that a client asks for at once. */
+  readonly burst: number
   /** How much of what clients ask for are reads. */
   readonly reads: number
   /** The largest value written, in characters. */
@@ -29,6 +31,9 @@ export interface Plan {
 /** The mean time between two troubles of a kind, in milliseconds; 0 for never. */
 export interface Troubles {
   readonly crashMs: number
+  /** How many of the writes are followed by a crash, just after they became durable. */
+  readonly crashAtBatch: number
+  readonly crashAtSnapshot: number
   readonly shutDownMs: number
   readonly partitionMs: number
   readonly stallMs: number
@@ -60,6 +65,8 @@ export function drawPlan(random: Random): Plan {
     disk: drawDisk(random.derive('disk'), electionMs),
     troubles: {
       crashMs: sometimes(0.6, () => random.pick([0.3, 0.6, 1, 3, 20]) * electionMs),
+      crashAtBatch: sometimes(0.2, () => random.next() * 0.02),
+      crashAtSnapshot: sometimes(0.4, () => random.next() * 0.6),
       shutDownMs: sometimes(0.3, () => random.whole(10, 50) * electionMs),
       partitionMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
       stallMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
@@ -77,6 +84,7 @@ export function drawPlan(random: Random): Plan {
     clients: random.whole(1, 8),
     keys: random.whole(1, 4),
     thinkMs: random.pick([2, 10, 40]),
+    burst: random.pick([1, 1, 4, 16]),
     reads: random.pick([0.2, 0.5, 0.5, 0.8]),
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
@@ -128,8 +136,8 @@ function drawNetwork(random: Random, electionMs: number): NetworkWeather {
 function drawDisk(random: Random, electionMs: number): DiskWeather {
   return {
     meanLatencyMs: random.pick([0.2, 2, 10, electionMs / 5]),
-    stallProbability: random.chance(0.4) ? random.next() * 0.1 : 0,
-    stallMs: random.pick([0.5, 2, 6]) * electionMs,
+    stallProbability: random.chance(0.4) ? random.pick([0.01, 0.1, 0.3]) : 0,
+    stallMs: random.pick([0.5, 3, 8]) * electionMs,
     failureProbability: random.chance(0.3) ? random.next() * 0.01 : 0,
   }
 }

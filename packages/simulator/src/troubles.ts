@@ -42,6 +42,17 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
   often(troubles.transferMs, () => cluster.transfer(random.chance(0.5) ? anyone() : null))
   often(troubles.snapshotMs, () => cluster.snapshot(anyone()))
 
+  // Between two writes that belong together is where a crash hurts most.
+  for (const id of cluster.ids)
+    cluster.diskOf(id).onDurable = (what) => {
+      const probability = what === 'batch' ? troubles.crashAtBatch : troubles.crashAtSnapshot
+      if (!isOver && random.chance(probability))
+        later(random.exponential(1), () => {
+          cluster.crash(id)
+          if (random.chance(troubles.restartsAtOnce)) cluster.start(id)
+        })
+    }
+
   const supervise = (): void => {
     for (const id of cluster.ids)
       if (!cluster.computer(id).isOn) later(lasting(), () => cluster.start(id))
@@ -56,8 +67,10 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
 }
 
 /** Takes some lines away: between two groups, around one node, in one direction, or all but a bridge. */
-function cutSomething({ ids, network }: Cluster, random: Random): void {
-  const shuffled = random.shuffle(ids)
+function cutSomething({ ids, network, leaders }: Cluster, random: Random): void {
+  // A leader that is cut off goes on writing what will be overwritten: the most is to be learned there.
+  const first = random.chance(0.5) ? leaders : []
+  const shuffled = [...first, ...random.shuffle(ids).filter((id) => !first.includes(id))]
   const isOneWay = random.chance(0.4)
   const cut = (a: NodeId, b: NodeId): void => {
     network.cut(a, b)

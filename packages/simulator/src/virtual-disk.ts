@@ -41,6 +41,8 @@ type Snapshot = { readonly meta: SnapshotMeta; readonly chunks: readonly Uint8Ar
  */
 export class VirtualDisk implements DiskView {
   weather: DiskWeather
+  /** Called at the very moment when something has become durable. */
+  onDurable: (what: 'batch' | 'snapshot') => void = () => {}
   readonly #clock: VirtualClock
   readonly #random: Random
   readonly #content = new Content()
@@ -192,6 +194,7 @@ class Session implements Storage {
       this.#forgotten = null
       this.#content.write(batch)
       this.#persisted(batch)
+      this.#disk.onDurable('batch')
     })
     this.#isLogBusy = false
   }
@@ -235,6 +238,7 @@ class Session implements Storage {
       }
       await this.#write(() => {
         this.#content.snapshot = { meta, chunks: kept }
+        this.#disk.onDurable('snapshot')
       })
     } finally {
       this.#isSnapshotBusy = false

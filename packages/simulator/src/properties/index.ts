@@ -1,7 +1,9 @@
 import type { Property } from '../observer.ts'
 import { acknowledgedWrites } from './acknowledged-writes.ts'
+import { appliedIsDurable } from './applied-is-durable.ts'
 import { commitNeedsQuorum } from './commit-needs-quorum.ts'
 import { durablePromises } from './durable-promises.ts'
+import { electedByMajority } from './elected-by-majority.ts'
 import { electionSafety } from './election-safety.ts'
 import { freshReads } from './fresh-reads.ts'
 import { leaderCompleteness } from './leader-completeness.ts'
@@ -15,11 +17,13 @@ import { stateMachineSafety } from './state-machine-safety.ts'
 /** All that is checked in every simulation. */
 export const PROPERTIES: readonly Property[] = [
   electionSafety,
+  electedByMajority,
   logMatching,
   leaderCompleteness,
   stateMachineSafety,
   durablePromises,
   commitNeedsQuorum,
+  appliedIsDurable,
   acknowledgedWrites,
   oneOutcome,
   freshReads,
