@@ -8,7 +8,7 @@ export interface CheckOptions {
   /**
    * How many operations the search may try before it gives up. Deciding is NP-complete: most
    * histories take little more steps than they have operations, a few take all there are. Default
-   * 5 million.
+   * 1 million.
    */
   readonly maxSteps?: number
 }
@@ -33,7 +33,7 @@ export type Verdict<Input, Output> =
       readonly object: string
     }
 
-const DEFAULT_MAX_STEPS = 5_000_000
+const DEFAULT_MAX_STEPS = 1_000_000
 
 /**
  * Is there an order of all operations, each somewhere between its call and its return, in which

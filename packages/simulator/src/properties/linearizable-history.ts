@@ -3,6 +3,9 @@ import type { Recorded } from '../clients.ts'
 import { decodeCommand } from '../key-value-machine.ts'
 import type { Property } from '../observer.ts'
 
+/** Nearly all histories take a few thousand steps. The rest is left to the other properties. */
+const MAX_STEPS = 200_000
+
 /**
  * What the clients saw is what one machine could have shown them. Of a write without an answer the
  * simulation knows more than its client: it happened before anybody applied it, or never.
@@ -27,7 +30,7 @@ export const linearizableHistory: Property = {
           const returnedAt = firstApplied.get(number)
           return returnedAt === undefined ? [] : [{ ...operation, returnedAt }]
         })
-        const verdict = checkLinearizability(keyValue(), known)
+        const verdict = checkLinearizability(keyValue(), known, { maxSteps: MAX_STEPS })
         if (verdict.linearizable === false) violated(verdict.account)
       },
     }
