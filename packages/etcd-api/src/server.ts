@@ -4,7 +4,7 @@ import type { Environment } from '@coracle/raft-core'
 import { definitionOf, handlerOf } from './grpc-carrier.ts'
 import { type Listener, listen } from './listener.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
-import { createEtcdServices } from './services.ts'
+import { createEtcdServices, type EtcdServices } from './services.ts'
 
 export interface EtcdServerOptions extends EtcdServicesOptions {
   /** Where to listen: `host:port`, port 0 for any free one. */
@@ -19,7 +19,8 @@ export interface EtcdServerOptions extends EtcdServicesOptions {
   readonly shutdownTimeoutMs?: number
 }
 
-export interface EtcdServer extends AsyncDisposable {
+export interface EtcdServer
+  extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
 }
@@ -60,7 +61,12 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
     await dispose()
     throw error
   }
-  return { addresses: listeners.map(({ address }) => address), [Symbol.asyncDispose]: dispose }
+  return {
+    addresses: listeners.map(({ address }) => address),
+    answerForwarded: (path, request) => services.answerForwarded(path, request),
+    raiseAlarm: (type, about) => services.raiseAlarm(type, about),
+    [Symbol.asyncDispose]: dispose,
+  }
 }
 
 function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): ServerOptions {
