@@ -178,15 +178,12 @@ export class Reads {
       this.#again.push(...question.reads)
     }
     this.#retry()
-    const unasked = new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', {
-      leader,
-    })
+    const unasked = (): RaftError =>
+      new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', { leader })
     settleLate(this.#fresh, tick, unasked)
     this.#fresh = this.#keep(this.#fresh)
-    if (this.#known.length === 0) return
-    const behind = new RaftError('UNAVAILABLE', 'this node did not apply enough in time', {
-      leader,
-    })
+    const behind = (): RaftError =>
+      new RaftError('UNAVAILABLE', 'this node did not apply enough in time', { leader })
     for (const { reads } of this.#known) settleLate(reads, tick, behind)
     this.#known = this.#known
       .map(({ index, reads }) => ({ index, reads: this.#keep(reads) }))
@@ -222,8 +219,8 @@ export class Reads {
   }
 }
 
-function settleLate(reads: readonly Read[], tick: number, reason: RaftError): void {
-  for (const read of reads) if (read.deadline <= tick) settle(read, reason)
+function settleLate(reads: readonly Read[], tick: number, reason: () => RaftError): void {
+  for (const read of reads) if (!read.settled && read.deadline <= tick) settle(read, reason())
 }
 
 function settle(read: Read, reason: unknown): void {
