@@ -15,6 +15,11 @@ export interface Settings {
   readonly 'initial-cluster': string
   readonly 'initial-cluster-state': 'new' | 'existing'
   readonly 'initial-cluster-token': string
+  readonly 'strict-reconfig-check': boolean
+  readonly 'max-learners': number
+  readonly 'initial-corrupt-check': boolean
+  /** In milliseconds. */
+  readonly 'corrupt-check-time': number
   readonly 'heartbeat-interval': number
   readonly 'election-timeout': number
   readonly 'pre-vote': boolean
@@ -59,9 +64,13 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'initial-cluster-state': oneOf(
     ['new', 'existing'],
     'new',
-    'found a cluster, or wait to be added',
+    'found a cluster, or join one that runs',
   ),
   'initial-cluster-token': text('token', 'etcd-cluster', 'tells clusters with the same URLs apart'),
+  'strict-reconfig-check': onOff(true, 'refuse members where too few of them would run'),
+  'max-learners': whole('members', 1, [0], 'most members that do not vote'),
+  'initial-corrupt-check': onOff(false, 'compare keys with the others before serving'),
+  'corrupt-check-time': duration('0s', 'how often members compare their keys (0: never)'),
   'heartbeat-interval': whole('ms', 100, [1, 10_000], 'time between heartbeats'),
   'election-timeout': whole('ms', 1_000, [5, 50_000], 'silence after which members elect a leader'),
   'pre-vote': onOff(true, 'ask before campaigning, so that a member that was away disturbs nobody'),
@@ -70,7 +79,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),
   'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
   'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),
-  'quota-backend-bytes': whole('bytes', 0, [0], 'size at which puts are refused (0: 2 GiB)'),
+  'quota-backend-bytes': quota(0, 'size at which puts are refused (0: 2 GiB, -1: none)'),
   'peer-transport': oneOf(['tcp', 'grpc'], 'tcp', 'how members talk; the same at all members'),
   'unsafe-no-fsync': onOff(false, 'do not wait for the disk: a power cut may lose data'),
   'log-level': oneOf(LOG_LEVELS, 'info', 'least important lines to log', 'level'),
@@ -200,6 +209,42 @@ function whole(
       const number = Number(given)
       if (/^\d+$/.test(given) && number >= least && number <= most) return number
       throw new InvalidArgumentError(`must be a whole number ${range}`)
+    },
+    help,
+  }
+}
+
+function quota(initial: number, help: string): Flag<number> {
+  return {
+    value: 'bytes',
+    default: String(initial),
+    parse(given) {
+      const number = Number(given)
+      if (/^-?\d+$/.test(given) && Number.isSafeInteger(number)) return number
+      throw new InvalidArgumentError('must be a whole number')
+    },
+    help,
+  }
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** In milliseconds, from what Go writes: 1h30m, 500ms, 2.5s. */
+export function parseDuration(given: string): number | null {
+  if (given === '0') return 0
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(given)) return null
+  const parts = [...given.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (UNIT_MS[unit ?? ''] ?? 0), 0)
+}
+
+function duration(initial: string, help: string): Flag<number> {
+  return {
+    value: 'duration',
+    default: initial,
+    parse(given) {
+      const ms = parseDuration(given)
+      if (ms !== null && ms <= 0x7f_ff_ff_ff) return ms
+      throw new InvalidArgumentError('must be a duration such as 30s, 5m or 1h30m')
     },
     help,
   }

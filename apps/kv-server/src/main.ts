@@ -4,12 +4,13 @@
  *
  * | exit code | meaning |
  * |---|---|
- * | 0 | stopped by SIGTERM or SIGINT |
+ * | 0 | stopped by SIGTERM or SIGINT, or removed from the cluster |
  * | 1 | could not start, or had to stop: the last line of the log says why |
  * | 2 | a flag, a variable or their combination makes no sense: the line on stderr says which |
  */
-import { type ServerConfig, resolveConfig } from './config.ts'
+import { dataDirOf, type ServerConfig, resolveConfig } from './config.ts'
 import { parseCommandLine, type Settings, UsageError } from './flags.ts'
+import { isInitialized } from './identity.ts'
 import { type OpenLog, openLog } from './log.ts'
 import { runMember } from './run-member.ts'
 import { VERSION_TEXT } from './version.ts'
@@ -26,8 +27,10 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${asked.type === 'help' ? asked.text : VERSION_TEXT}\n`)
       return OK
     }
-    const config = resolveConfig(asked.settings)
-    return await run(config, logOf(asked.settings), asked.warnings)
+    const { settings } = asked
+    const dataDir = dataDirOf(settings)
+    const config = resolveConfig(settings, { isInitialized: isInitialized(dataDir) })
+    return await run(config, logOf(settings), asked.warnings)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     process.stderr.write(`coracle: ${error.message}\n`)

@@ -1,9 +1,17 @@
 /** A member from its parts to its end: by signal, or because it cannot go on. */
 import { formatEndpoint, type ServerConfig } from './config.ts'
 import { explain } from './failure.ts'
-import { claimDirectory, recordIdentity } from './identity.ts'
+import {
+  claimDirectory,
+  recordIdentity,
+  recordRemoval,
+  RemovedError,
+  withIdentity,
+} from './identity.ts'
 import type { Log } from './log.ts'
 import { storageOf, transportOf } from './parts.ts'
+import { takePlace } from './peers/joining.ts'
+import { peerServer } from './peers/peer-server.ts'
 import { type Server, startServer } from './server.ts'
 
 const OK = 0
@@ -23,6 +31,12 @@ export async function runMember(
     log.info('stopped')
     return OK
   } catch (error) {
+    if (error instanceof RemovedError) {
+      // Not a failure: like etcd, so that nobody starts it again and again.
+      log.warn(error.message)
+      log.warn({ 'data-dir': config.dataDir }, 'data-dir used by this member must be removed')
+      return OK
+    }
     log.fatal(explain(error))
     return FAILED
   }
@@ -48,12 +62,15 @@ function askedToStop(log: Log): Promise<string> {
   })
 }
 
-async function runUntil(told: Promise<unknown>, config: ServerConfig, log: Log): Promise<void> {
-  await claimDirectory(config)
+async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): Promise<void> {
+  const identity = await claimDirectory(flags)
+  const config = identity === null ? await takePlace(flags) : withIdentity(flags, identity)
+  using peers = peerServer(config)
   const storage = storageOf(config)
-  const transport = transportOf(config, log)
+  const transport = transportOf(config, log, (socket) => peers.accept(socket))
+  const defragment = (): Promise<void> => storage.defragment()
   try {
-    const server = await startServer(config, { storage, transport, log })
+    const server = await startServer(config, { storage, transport, log, peers, defragment })
     try {
       await recordIdentity(config)
       announce(config, log)
@@ -61,6 +78,9 @@ async function runUntil(told: Promise<unknown>, config: ServerConfig, log: Log):
     } finally {
       await server[Symbol.asyncDispose]()
     }
+  } catch (error) {
+    if (error instanceof RemovedError) await recordRemoval(config)
+    throw error
   } finally {
     await transport[Symbol.asyncDispose]()
     await storage[Symbol.asyncDispose]()
@@ -83,8 +103,9 @@ function announce(config: ServerConfig, log: Log): void {
   )
 }
 
-/** Resolves when the member is told to stop. Throws what stopped the node, if that came first. */
-async function untilOver(told: Promise<unknown>, { node }: Server): Promise<void> {
-  const failure = await Promise.race([told.then(() => null), node.stopped])
+/** Resolves when the member is told to stop. Throws what ended it, if that came first. */
+async function untilOver(told: Promise<unknown>, { node, removed }: Server): Promise<void> {
+  const removal = removed.then((isRemoved) => (isRemoved ? new RemovedError() : null))
+  const failure = await Promise.race([told.then(() => null), node.stopped, removal])
   if (failure !== null) throw failure
 }

@@ -113,7 +113,7 @@ async function atLeader(
   entry: Entry,
   request: never,
 ): Promise<HeaderOnly | null> {
-  const { node, forward } = context.options
+  const { node, forward, environment, electionTimeoutMs } = context.options
   const { leader: id, membership } = node.status()
   const leader = membership.peers.find((peer) => peer.id === id)
   if (leader === undefined) return null
@@ -127,8 +127,9 @@ async function atLeader(
     if (answer.message === errors.notLeader.message) return null
     throw new EtcdError(answer.code, answer.message)
   }
-  // What was answered is true here, too, before anybody is told.
-  await node.read()
+  // What was answered is true here, too, before anybody is told; unless it is that this member is
+  // none any more, and will hear nothing.
+  await Promise.race([node.read().catch(() => 0), pause(environment, electionTimeoutMs)])
   return { ...entry.responses.decode(answer.response), header: context.header(0) }
 }
 

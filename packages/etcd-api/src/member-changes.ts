@@ -11,6 +11,7 @@ import {
   RaftError,
 } from '@coracle/raft-core'
 import type { ServiceContext } from './context.ts'
+import { recordDeparture } from './departures.ts'
 import * as errors from './errors.ts'
 import { memberId, nodeIdOf } from './ids.ts'
 import { pause } from './pause.ts'
@@ -63,12 +64,19 @@ class Changes implements MemberChanges {
     return { id, membership }
   }
 
-  remove(id: NodeId): Promise<Membership> {
-    return this.#change(async (status) => {
+  async remove(id: NodeId): Promise<Membership> {
+    const membership = await this.#change(async (status) => {
       await this.#mayRemove(status, id)
       checkMember(status.membership, id)
       return { type: 'remove', id }
     })
+    const { environment, electionTimeoutMs } = this.#context.options
+    // A leader that removed itself may not be heard any more: the next one makes up for it.
+    await Promise.race([
+      recordDeparture(this.#context, [id]),
+      pause(environment, electionTimeoutMs),
+    ])
+    return membership
   }
 
   update(id: NodeId, peerUrls: readonly string[]): Promise<Membership> {

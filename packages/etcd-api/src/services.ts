@@ -4,6 +4,7 @@ import type { NodeId } from '@coracle/raft-core'
 import { raiseAlarm } from './alarms.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
+import { recordDepartures } from './departures.ts'
 import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
 import { kvCalls } from './kv-calls.ts'
@@ -43,6 +44,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
   const calls = leaderCalls(context)
+  const departures = recordDepartures(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,
@@ -63,6 +65,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      departures[Symbol.dispose]()
       leases[Symbol.dispose]()
       await context[Symbol.asyncDispose]()
     },
