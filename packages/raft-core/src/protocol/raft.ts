@@ -26,6 +26,7 @@ import { changeMembership, continueChange, type MembershipOutcome } from './memb
 import { entryBytes } from './log.ts'
 import { becomeProbe, type PeerStatus } from './progress.ts'
 import { requestRead, startReadRound } from './read-index.ts'
+import { noticeRemoval, takeReach, tickCallers } from './removal.ts'
 import { campaign, countOwnVote, mayCampaign } from './request-vote.ts'
 import { restartElectionTimer } from './roles.ts'
 import { createState, membership, progressOf, type RaftInit, type RaftState } from './state.ts'
@@ -87,6 +88,7 @@ export class Raft {
 
   /** One tick of time has passed. */
   tick(): void {
+    tickCallers(this.#raft)
     tick(this.#raft)
   }
 
@@ -170,6 +172,7 @@ export class Raft {
     assert(index >= raft.appliedIndex, 'what is applied stays applied')
     raft.appliedIndex = index
     raft.memberships.forgetBefore(index)
+    noticeRemoval(raft)
     raft.log.evict(index, raft.options.maxWindowBytes)
   }
 
@@ -217,7 +220,7 @@ export class Raft {
       if (startReadRound(raft)) broadcastHeartbeat(raft)
       for (const peer of raft.peers) replicate(raft, peer)
     }
-    return takeEffects(raft)
+    return takeEffects(raft, takeReach(raft))
   }
 
   /**
@@ -271,6 +274,11 @@ export class Raft {
     return this.#raft.transfer !== null
   }
 
+  /** The cluster goes on without this node, which has nothing more to do. */
+  get isRemoved(): boolean {
+    return this.#raft.removedAt !== null && this.#raft.role !== 'leader'
+  }
+
   get membership(): Membership {
     return membership(this.#raft)
   }
@@ -321,6 +329,7 @@ function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit)
       if (entry.index > snapshotIndex)
         raft.memberships.append(entry.index, decodeMembership(entry.data))
   raft.memberships.forgetBefore(appliedIndex)
+  noticeRemoval(raft)
   adoptTermOfLog(raft)
   const neverRan = stored.lastIndex === 0 && snapshot === null && stored.hardState.term === 0
   if (neverRan && bootstrap !== null) bootstrapCluster(raft, bootstrap)
