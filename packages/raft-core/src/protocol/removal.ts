@@ -50,7 +50,7 @@ export function handleRemoved(raft: RaftState, message: Removed): void {
     return ignore(raft, message, 'it does not say that this node was removed')
   if (!names(theirs.peers, from)) return ignore(raft, message, 'its sender is no member')
   leave(raft, index)
-  becomeFollower(raft, raft.term, null)
+  if (raft.role !== 'follower') becomeFollower(raft, raft.term, null)
 }
 
 /**
@@ -66,7 +66,6 @@ function leave(raft: RaftState, index: LogIndex): void {
   if (raft.removedAt !== null) return
   raft.removedAt = index
   raft.trace?.({ type: 'node-removed', node: raft.id, term: raft.term, index })
-  if (raft.role !== 'leader') becomeFollower(raft, raft.term, null)
 }
 
 export function tickCallers(raft: RaftState): void {
