@@ -28,6 +28,9 @@ export function logEvents(log: Log): Trace {
       case 'node-removed':
         log.warn({ index: event.index }, 'the member has been permanently removed from the cluster')
         return
+      case 'leader-stalled':
+        log.warn({ term: event.term, why: event.why }, 'leader stood still for an election timeout')
+        return
       case 'vote-granted':
       case 'vote-refused':
       case 'entries-appended':
