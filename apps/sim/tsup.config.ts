@@ -1,3 +1,3 @@
 import { application } from '@coracle/tooling-tsup'
 
-export default application({ main: 'src/main.ts' })
+export default application({ main: 'src/main.ts', worker: 'src/worker.ts' })

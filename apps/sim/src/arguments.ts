@@ -1,41 +1,67 @@
 import { parseArgs } from 'node:util'
 
-/** Which seeds to run, and how much to tell of one that fails. */
+/** Which seeds to run, on what, and how much to tell. */
 export interface Arguments {
   readonly from: number
+  /** How many; infinite if only time ends the run. */
   readonly count: number
-  /** The last lines of the story. */
+  /** No seed begins after this much time. */
+  readonly seconds: number
+  readonly workers: number
+  /** The last lines of the story of a seed that fails. */
   readonly lines: number
+  /** Goes on after a seed that fails. */
+  readonly keepGoing: boolean
 }
 
 export const USAGE = `Runs a cluster of real nodes through all kinds of trouble, decided by a seed.
 
-  pnpm sim --seed 3053           one seed
-  pnpm sim --seeds 1000          as many, from 1 on, until one fails
+  pnpm sim --seed 3053              one seed
+  pnpm sim --seeds 1000             as many, from 1 on, until one fails
   pnpm sim --seeds 1000 --from 5001
+  pnpm sim --seconds 600            as many as there is time for
 
-  --lines 500                    how much of the story to tell if it fails (60)`
+  --workers 2                       threads to run them on (one for each core)
+  --keep-going                      count the seeds that fail, and go on
+  --lines 500                       how much of the story to tell if one fails (60)`
 
 /** Throws a TypeError that says what is wrong. */
-export function parseArguments(args: readonly string[]): Arguments {
+export function parseArguments(args: readonly string[], cores: number): Arguments {
   const { values } = parseArgs({
     args: [...args],
     options: {
       seed: { type: 'string' },
       seeds: { type: 'string' },
       from: { type: 'string' },
+      seconds: { type: 'string' },
+      workers: { type: 'string' },
       lines: { type: 'string' },
+      'keep-going': { type: 'boolean' },
     },
   })
-  const lines = wholeNumber('lines', values.lines ?? '60')
-  if (values.seed !== undefined) {
-    if (values.seeds !== undefined || values.from !== undefined)
-      throw new TypeError('--seed is for one, --seeds and --from are for many')
-    return { from: wholeNumber('seed', values.seed), count: 1, lines }
+  const shared = {
+    workers: Math.max(1, wholeNumber('workers', values.workers ?? `${cores}`)),
+    lines: wholeNumber('lines', values.lines ?? '60'),
+    keepGoing: values['keep-going'] ?? false,
   }
-  if (values.seeds === undefined) throw new TypeError('which seed, or how many?')
-  const from = wholeNumber('from', values.from ?? '1')
-  return { from, count: wholeNumber('seeds', values.seeds), lines }
+  if (values.seed !== undefined) {
+    const isMore = [values.seeds, values.from, values.seconds].some((value) => value !== undefined)
+    if (isMore) throw new TypeError('--seed is for one; --seeds, --seconds and --from are for many')
+    const from = wholeNumber('seed', values.seed)
+    return { ...shared, from, count: 1, seconds: Number.POSITIVE_INFINITY }
+  }
+  if (values.seeds === undefined && values.seconds === undefined)
+    throw new TypeError('which seed, how many, or for how long?')
+  return {
+    ...shared,
+    from: wholeNumber('from', values.from ?? '1'),
+    count: wholeNumberOrNone('seeds', values.seeds),
+    seconds: wholeNumberOrNone('seconds', values.seconds),
+  }
+}
+
+function wholeNumberOrNone(name: string, text: string | undefined): number {
+  return text === undefined ? Number.POSITIVE_INFINITY : wholeNumber(name, text)
 }
 
 function wholeNumber(name: string, text: string): number {

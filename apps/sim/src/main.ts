@@ -1,8 +1,12 @@
 #!/usr/bin/env node
 /** Runs simulations, seed after seed, until one breaks a rule. */
 import { execFileSync } from 'node:child_process'
-import { type Report, simulate } from '@coracle/simulator'
+import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import type { Report } from '@coracle/simulator'
 import { type Arguments, parseArguments, USAGE } from './arguments.ts'
+import { Progress } from './progress.ts'
+import { runSeeds } from './threads.ts'
 
 const OK = 0
 const BROKEN = 1
@@ -13,59 +17,46 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   let args: Arguments
   try {
-    args = parseArguments(process.argv.slice(2))
+    args = parseArguments(process.argv.slice(2), availableParallelism())
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
     return MISUSED
   }
-  const { from, count, lines } = args
-  const progress = startProgress(count)
-  for (let seed = from; seed < from + count; seed++) {
-    const report = await simulate({ seed, storyLines: lines })
-    if (report.violation !== null) {
-      progress.end()
-      console.error(tellFailure(report))
-      return BROKEN
-    }
-    progress.add(report)
-  }
-  progress.end()
-  return OK
+  const broken = await run(args)
+  const [first] = broken.toSorted((a, b) => a.seed - b.seed)
+  if (first === undefined) return OK
+  console.error(tellFailure(first))
+  if (args.keepGoing)
+    console.error(`${broken.length} seeds fail: ${broken.map(({ seed }) => seed).join(' ')}`)
+  return BROKEN
 }
 
-/** One line that grows: what was done so far, and how fast. */
-function startProgress(count: number): { add(report: Report): void; end(): void } {
-  const startedAt = performance.now()
-  const sum = { seeds: 0, virtualMs: 0, messages: 0, lives: 0, acknowledged: 0, reads: 0 }
-  const line = (): string => {
-    const seconds = (performance.now() - startedAt) / 1000
-    const [hours, rate] = [sum.virtualMs / 3_600_000, sum.seeds / Math.max(seconds, 0.001)]
-    return [
-      `${sum.seeds} of ${count} seeds`,
-      `${hours.toFixed(2)} virtual hours`,
-      `${sum.messages} messages`,
-      `${sum.lives} starts`,
-      `${sum.acknowledged} writes`,
-      `${sum.reads} reads`,
-      `${rate.toFixed(1)} seeds/s`,
-    ].join(', ')
-  }
-  const { stdout } = process
-  return {
-    add({ tally }) {
-      sum.seeds += 1
-      sum.virtualMs += tally.virtualMs
-      sum.messages += tally.messages
-      sum.lives += tally.lives
-      sum.acknowledged += tally.acknowledged
-      sum.reads += tally.reads
-      if (stdout.isTTY) stdout.write(`\r\u001B[K${line()}`)
-      else if (sum.seeds % 100 === 0 && sum.seeds < count) stdout.write(`${line()}\n`)
+/**
+ * Seeds begin in their order, so when one fails, all before it have begun: the first that fails is
+ * the same on any number of threads.
+ */
+async function run({ from, count, seconds, ...how }: Arguments): Promise<readonly Report[]> {
+  const progress = new Progress(count)
+  const deadline = performance.now() + seconds * 1000
+  const broken: Report[] = []
+  const prints: string[] = []
+  let seed = from
+  await runSeeds({
+    workers: how.workers,
+    storyLines: how.lines,
+    next() {
+      const isOver = seed >= from + count || performance.now() >= deadline
+      return isOver || (broken.length > 0 && !how.keepGoing) ? null : seed++
     },
-    end() {
-      stdout.write(stdout.isTTY ? `\r\u001B[K${line()}\n` : `${line()}\n`)
+    done(report) {
+      progress.add(report)
+      prints[report.seed - from] = report.fingerprint
+      if (report.violation !== null) broken.push(report)
     },
-  }
+  })
+  progress.end()
+  if (broken.length === 0) console.log(`all rules held; fingerprint ${hash(prints.join(' '))}`)
+  return broken
 }
 
 function tellFailure({ seed, violation, story, plan }: Report): string {
@@ -79,6 +70,11 @@ function tellFailure({ seed, violation, story, plan }: Report): string {
     `what the seed decided: ${JSON.stringify(plan)}`,
     `to see it again: pnpm sim --seed ${seed} --lines 1000`,
   ].join('\n')
+}
+
+/** The same for the same seeds at the same commit, on any machine and any number of threads. */
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
 /** A seed means the same only to the same code. */

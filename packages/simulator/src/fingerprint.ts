@@ -13,6 +13,18 @@ export class Fingerprint {
     this.#mix(-1)
   }
 
+  /** Whatever is made of texts, whole numbers, truth values, lists and plain objects. */
+  addData(data: unknown): void {
+    if (typeof data === 'string') this.add(data)
+    else if (typeof data === 'number') {
+      this.#mix(data | 0)
+      this.#mix(Math.floor(data / 2 ** 32) | 0)
+    } else if (typeof data === 'object' && data !== null) {
+      for (const key in data) this.addData((data as Record<string, unknown>)[key])
+      this.#mix(-2)
+    } else this.add(String(data))
+  }
+
   #mix(value: number): void {
     this.#high = Math.imul(this.#high ^ value, 0x01000193)
     this.#low = Math.imul(this.#low ^ value, 0x85ebca6b) ^ (this.#high >>> 13)

@@ -3,11 +3,17 @@ import type { Ending, Observer, Request } from './observer.ts'
 import { narrate, place } from './scenario/narrate.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
+/** Something that may have to be told: the words are found only when somebody wants to read them. */
+interface Page {
+  readonly time: number
+  readonly tell: () => string | null
+}
+
 /** The last things that happened, one line each, for people. */
 export class Story {
   readonly #clock: VirtualClock
   readonly #limit: number
-  #lines: string[] = []
+  #pages: Page[] = []
 
   constructor(clock: VirtualClock, limit: number) {
     this.#clock = clock
@@ -15,36 +21,41 @@ export class Story {
   }
 
   get lines(): readonly string[] {
-    return this.#lines.slice(-this.#limit)
+    const told = this.#pages.flatMap(({ time, tell }) => {
+      const line = tell()
+      return line === null ? [] : [`${time.toFixed(1).padStart(9)}  ${line}`]
+    })
+    return told.slice(-this.#limit)
   }
 
   get observer(): Observer {
     return {
       happened: (_, event) => this.#hear(event),
-      asked: (request) => this.#asked(request),
-      answered: (request, ending) => this.#answered(request, ending),
-      restored: (life, index) => this.tell(`${life.id} restored its state as of ${index}`),
+      asked: ({ kind, life, number }) =>
+        this.#keep(() => `${nameOf(kind, number)} is asked of ${life.id}`),
+      answered: ({ kind, life, number }, ending) =>
+        this.#keep(() => `${nameOf(kind, number)} at ${life.id} ends: ${tellEnding(ending)}`),
+      restored: ({ id }, index) => this.#keep(() => `${id} restored its state as of ${index}`),
     }
   }
 
   tell(what: string): void {
-    this.#lines.push(`${this.#clock.now.toFixed(1).padStart(9)}  ${what}`)
-    if (this.#lines.length > 2 * this.#limit) this.#lines = this.#lines.slice(-this.#limit)
+    this.#keep(() => what)
   }
 
   #hear(event: RaftEvent): void {
-    const line = narrate(event) ?? tellMore(event)
-    if (line !== null) this.tell(line)
+    if (!UNTOLD.includes(event.type)) this.#keep(() => narrate(event) ?? tellMore(event))
   }
 
-  #asked({ kind, life, number }: Request): void {
-    this.tell(`${nameOf(kind, number)} is asked of ${life.id}`)
-  }
-
-  #answered({ kind, life, number }: Request, ending: Ending): void {
-    this.tell(`${nameOf(kind, number)} at ${life.id} ends: ${tellEnding(ending)}`)
+  #keep(tell: () => string | null): void {
+    if (this.#limit === 0) return
+    this.#pages.push({ time: this.#clock.now, tell })
+    if (this.#pages.length > 4 * this.#limit) this.#pages = this.#pages.slice(-2 * this.#limit)
   }
 }
+
+/** Most of all events, and never worth a line. */
+const UNTOLD: readonly string[] = ['message-sent', 'message-received']
 
 function nameOf(kind: Request['kind'], number: number): string {
   return kind === 'propose' ? `proposal ${number}` : `a ${kind}`

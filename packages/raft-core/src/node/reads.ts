@@ -121,9 +121,13 @@ export class Reads {
       this.#again.push(...question.reads)
     }
     this.#retry()
-    const late = new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', { leader })
     for (const reads of [this.#fresh, ...this.#known.map((entry) => entry.reads)])
-      for (const read of reads) if (read.deadline <= now) settle(read, late)
+      for (const read of reads)
+        if (read.deadline <= now)
+          settle(
+            read,
+            new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', { leader }),
+          )
     this.#fresh = this.#fresh.filter((read) => !read.settled)
     this.#known = this.#known.filter(({ reads }) => reads.some((read) => !read.settled))
   }

@@ -1,0 +1,39 @@
+import { Worker } from 'node:worker_threads'
+import type { Report } from '@coracle/simulator'
+
+export interface Work {
+  /** The next seed, or null if none is left to begin. */
+  readonly next: () => number | null
+  readonly workers: number
+  readonly storyLines: number
+  readonly done: (report: Report) => void
+}
+
+/** Runs seeds on several threads. A thread that dies takes the run with it. */
+export async function runSeeds({ next, workers, storyLines, done }: Work): Promise<void> {
+  const work = async (): Promise<void> => {
+    let seed = next()
+    if (seed === null) return
+    const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: storyLines })
+    try {
+      for (; seed !== null; seed = next()) done(await ask(worker, seed))
+    } finally {
+      await worker.terminate()
+    }
+  }
+  await Promise.all(Array.from({ length: workers }, work))
+}
+
+function ask(worker: Worker, seed: number): Promise<Report> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      worker.off('message', answer).off('error', fail)
+      settle()
+    }
+    const answer = (report: Report): void => end(() => resolve(report))
+    const fail = (cause: unknown): void =>
+      end(() => reject(new Error(`seed ${seed} could not be simulated`, { cause })))
+    worker.on('message', answer).on('error', fail)
+    worker.postMessage(seed)
+  })
+}
