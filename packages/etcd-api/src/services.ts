@@ -2,6 +2,9 @@
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { healthService } from './health-service.ts'
+import type { Endpoint } from './http/endpoints.ts'
+import { healthEndpoints } from './http/health.ts'
+import { versionEndpoint } from './http/version.ts'
 import { kvService } from './kv-service.ts'
 import { leaseService } from './lease-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
@@ -20,6 +23,8 @@ export interface EtcdServices extends AsyncDisposable {
    * schema; those that nobody serves say so.
    */
   readonly rpcs: ReadonlyMap<string, Rpc>
+  /** What is served over HTTP beside the gateway, by path. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>
   /** Ends the streams that would not end by themselves: a server that waits for its calls waits for them. */
   endStreams(): void
 }
@@ -40,8 +45,13 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     const method = methods[schema.service]?.[schema.method]
     rpcs.set(`/${schema.service}/${schema.method}`, rpcOf(schema, method, context))
   }
+  const endpoints = new Map<string, Endpoint>([
+    ...healthEndpoints({ context, alarms: () => [] }),
+    ['/version', versionEndpoint()],
+  ])
   return {
     rpcs,
+    endpoints,
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
       leases[Symbol.dispose]()

@@ -51,6 +51,8 @@ function encodeMessage(type: Type, message: object): string {
   const values = message as Readonly<Record<string, unknown>>
   let json = ''
   for (const field of planOf(type)) {
+    // A member that is not chosen still shows its zero, through the prototype.
+    if (field.isOneofMember && !Object.hasOwn(values, field.name)) continue
     const value = values[field.name]
     if (value === undefined || value === null) continue
     const text = encodeField(field, value)

@@ -2,7 +2,8 @@
  * JSON as text: parsed without losing digits, and found one value after the other in a stream.
  *
  * JSON.parse turns numbers into doubles, which have no room for the ids of leases and members; so a
- * whole number of more digits than a double is sure of becomes a {@link BigInteger} first.
+ * whole number of more digits than a double is sure of becomes a string first, which
+ * {@link digitsOf} knows from the strings of the client.
  */
 
 /** For text that is no JSON, or not of the message that is expected. The message is for the client. */
@@ -26,6 +27,17 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** Parses the first value of the text: as in etcd, what comes after it is nobody's business. */
+export function parseFirst(text: string): unknown {
+  try {
+    return parseJson(text)
+  } catch (error) {
+    const [first = text] = jsonSplitter().push(text)
+    if (first.length === text.length) throw error
+    return parseJson(first)
+  }
+}
+
 function markNumber(token: string): string {
   return WHOLE_NUMBER.test(token) ? `"\\u0000${token}"` : token
 }
@@ -37,10 +49,9 @@ export function digitsOf(value: unknown): string | null {
   return String(value)
 }
 
-/** Whether the text is a value that has not come to its end, or no value yet. */
+/** Whether the text is an object or a list that has not come to its end. */
 function isCutOff(text: string): boolean {
-  const splitter = jsonSplitter()
-  return splitter.push(text).length === 0
+  return /^\s*[{[]/.test(text) && jsonSplitter().push(text).length === 0
 }
 
 export interface JsonSplitter {
