@@ -60,7 +60,8 @@ export function acknowledgeRound(raft: RaftState, peer: Progress, round: number)
   confirmReads(raft)
 }
 
-function confirmReads(raft: RaftState): void {
+/** Settles the rounds that a majority of the membership in effect has answered. */
+export function confirmReads(raft: RaftState): void {
   const { pending } = raft.reads
   if (pending.length === 0) return
   const confirmed = quorumValue(membership(raft), (id) => ackedRoundOf(raft, id))

@@ -9,7 +9,7 @@ export function place({ term, index }: Position): string {
 export function list({ voters, outgoing, learners }: Membership): string {
   const leaving = outgoing.length === 0 ? '' : ` (and the majority of ${outgoing.join(' ')})`
   const learning = learners.length === 0 ? '' : `, learning: ${learners.join(' ')}`
-  return `${voters.join(' ')}${leaving}${learning}`
+  return `${voters.join(' ') || 'nobody'}${leaving}${learning}`
 }
 
 /** Tells an event in a line that a person can follow, or null for what goes without saying. */
