@@ -28,7 +28,8 @@ export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   readonly shutdownTimeoutMs?: number
 }
 
-export interface EtcdServer extends AsyncDisposable {
+export interface EtcdServer
+  extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
   /** The same of `listenMetrics`. */
@@ -88,7 +89,13 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
         socket.destroy()
       },
     })
-    return { addresses, metricsAddresses, [Symbol.asyncDispose]: dispose }
+    return {
+      addresses,
+      metricsAddresses,
+      answerForwarded: (path, request) => services.answerForwarded(path, request),
+      raiseAlarm: (type, about) => services.raiseAlarm(type, about),
+      [Symbol.asyncDispose]: dispose,
+    }
   } catch (error) {
     await dispose()
     throw error

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { RaftError } from '@coracle/raft-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Harness, startHarness } from './harness.ts'
-import { http } from './http-client.ts'
+import { http, post } from './http-client.ts'
 
 let harness: Harness
 beforeAll(async () => {
@@ -67,6 +67,33 @@ describe('/health', () => {
     expect(answer.body).toBe(
       '{"health":"false","reason":"RANGE ERROR:etcdserver: request timed out"}',
     )
+  })
+})
+
+describe('alarms', () => {
+  const alarm = (action: string, type: string) =>
+    post(harness.address, '/v3/maintenance/alarm', { action, memberID: '7', alarm: type })
+
+  test('make /health say which, unless it is to look past them', async () => {
+    await alarm('ACTIVATE', 'NOSPACE')
+    expect(await get('/health')).toMatchObject({
+      status: 503,
+      body: '{"health":"false","reason":"ALARM NOSPACE"}',
+    })
+    expect((await get('/health?exclude=NOSPACE')).status).toBe(200)
+    expect((await get('/readyz')).status).toBe(200)
+    await alarm('DEACTIVATE', 'NOSPACE')
+    expect((await get('/health')).status).toBe(200)
+  })
+
+  test('about data that differs make a member unready', async () => {
+    await alarm('ACTIVATE', 'CORRUPT')
+    expect((await get('/readyz')).body).toContain(
+      '[-]data_corruption failed: alarm activated: CORRUPT\n',
+    )
+    expect((await get('/readyz?exclude=data_corruption')).status).toBe(200)
+    await alarm('DEACTIVATE', 'CORRUPT')
+    expect((await get('/readyz')).status).toBe(200)
   })
 })
 

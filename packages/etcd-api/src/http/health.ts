@@ -4,23 +4,15 @@ import type { Call } from '../call.ts'
 import type { ServiceContext } from '../context.ts'
 import { type Answer, type Endpoint, json, text } from './endpoints.ts'
 
-/** What a look at the member needs of it. */
-export interface Health {
-  readonly context: ServiceContext
-  /** The alarms that are raised anywhere in the cluster: `NOSPACE`, `CORRUPT`. */
-  readonly alarms: () => readonly string[]
-}
-
 /** Says what is wrong, if anything is. */
-type Check = (health: Health, call: Call) => Promise<string | null>
+type Check = (context: ServiceContext, call: Call) => Promise<string | null>
 
 /** What is applied here can be read. It could not be if the member had no state, so this asks nobody. */
-const serializableRead: Check = async ({ context }) => {
-  const { stateMachine } = context.options
+const serializableRead: Check = async ({ options: { stateMachine } }) => {
   return stateMachine.revision > 0 ? null : 'there is no state to read'
 }
 
-const linearizableRead: Check = async ({ context }, call) => {
+const linearizableRead: Check = async (context, call) => {
   try {
     await context.readBarrier(call)
     return null
@@ -29,11 +21,11 @@ const linearizableRead: Check = async ({ context }, call) => {
   }
 }
 
-const dataCorruption: Check = async ({ alarms }) =>
-  alarms().includes('CORRUPT') ? 'alarm activated: CORRUPT' : null
+const dataCorruption: Check = async (context) =>
+  alarmsOf(context).includes('CORRUPT') ? 'alarm activated: CORRUPT' : null
 
-const nonLearner: Check = async ({ context }) =>
-  context.leadership.learner ? 'this member is a learner' : null
+const nonLearner: Check = async ({ leadership }) =>
+  leadership.learner ? 'this member is a learner' : null
 
 const LIVE: Readonly<Record<string, Check>> = { serializable_read: serializableRead }
 
@@ -44,13 +36,18 @@ const READY: Readonly<Record<string, Check>> = {
   non_learner: nonLearner,
 }
 
+/** The alarms that are raised anywhere in the cluster, by the names that etcd gives them. */
+function alarmsOf({ options: { stateMachine } }: ServiceContext): readonly string[] {
+  return stateMachine.alarms().map(({ type }) => (type === 'no-space' ? 'NOSPACE' : 'CORRUPT'))
+}
+
 /** The endpoints by path, those for single checks included. */
-export function healthEndpoints(health: Health): ReadonlyMap<string, Endpoint> {
-  const endpoints = new Map<string, Endpoint>([['/health', (asked) => overall(health, asked)]])
+export function healthEndpoints(context: ServiceContext): ReadonlyMap<string, Endpoint> {
+  const endpoints = new Map<string, Endpoint>([['/health', (asked) => overall(context, asked)]])
   for (const [root, checks] of Object.entries({ '/livez': LIVE, '/readyz': READY })) {
-    endpoints.set(root, (asked) => probe(health, selected(checks, asked.query), asked))
+    endpoints.set(root, (asked) => probe(context, selected(checks, asked.query), asked))
     for (const [name, check] of Object.entries(checks))
-      endpoints.set(`${root}/${name}`, (asked) => probe(health, { [name]: check }, asked))
+      endpoints.set(`${root}/${name}`, (asked) => probe(context, { [name]: check }, asked))
   }
   return endpoints
 }
@@ -58,19 +55,23 @@ export function healthEndpoints(health: Health): ReadonlyMap<string, Endpoint> {
 type Asked = Parameters<Endpoint>[0]
 
 /** One line of JSON; the first thing that is wrong is the reason. */
-async function overall(health: Health, { query, call }: Asked): Promise<Answer> {
-  const reason = await reasonOf(health, query, call)
+async function overall(context: ServiceContext, { query, call }: Asked): Promise<Answer> {
+  const reason = await reasonOf(context, query, call)
   const body = { health: String(reason === ''), reason }
   return json(reason === '' ? 200 : 503, body)
 }
 
-async function reasonOf(health: Health, query: URLSearchParams, call: Call): Promise<string> {
+async function reasonOf(
+  context: ServiceContext,
+  query: URLSearchParams,
+  call: Call,
+): Promise<string> {
   const excluded = query.getAll('exclude')
-  const alarm = health.alarms().find((each) => !excluded.includes(each))
+  const alarm = alarmsOf(context).find((each) => !excluded.includes(each))
   if (alarm !== undefined) return `ALARM ${alarm}`
   if (query.get('serializable') === 'true') return ''
-  if (health.context.leadership.leader === null) return 'RAFT NO LEADER'
-  const wrong = await linearizableRead(health, call)
+  if (context.leadership.leader === null) return 'RAFT NO LEADER'
+  const wrong = await linearizableRead(context, call)
   return wrong === null ? '' : `RANGE ERROR:${wrong}`
 }
 
@@ -89,14 +90,14 @@ function selected(
 
 /** As in Kubernetes: `ok`, or a line for each check if one failed or if they were asked for. */
 async function probe(
-  health: Health,
+  context: ServiceContext,
   checks: Readonly<Record<string, Check>>,
   { query, call }: Asked,
 ): Promise<Answer> {
   const lines: string[] = []
   let isWell = true
   for (const [name, check] of Object.entries(checks)) {
-    const wrong = await check(health, call)
+    const wrong = await check(context, call)
     isWell &&= wrong === null
     lines.push(wrong === null ? `[+]${name} ok\n` : `[-]${name} failed: ${wrong}\n`)
   }
