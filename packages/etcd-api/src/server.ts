@@ -1,10 +1,8 @@
 /** A gRPC server of the etcd v3 API. */
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
-import type { Environment } from '@coracle/raft-core'
-import { definitionOf, handlerOf } from './grpc-carrier.ts'
-import { type Listener, listen } from './listener.ts'
+import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
+import { handlerOf } from './grpc-carrier.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
-import { createEtcdServices } from './services.ts'
+import { createEtcdServices, type EtcdServices } from './services.ts'
 
 export interface EtcdServerOptions extends EtcdServicesOptions {
   /** Where to listen: `host:port`, port 0 for any free one. */
@@ -15,6 +13,8 @@ export interface EtcdServerOptions extends EtcdServicesOptions {
   readonly keepaliveIntervalMs?: number
   /** A ping that is not answered for this long ends the connection. Default 20 s, as in etcd. */
   readonly keepaliveTimeoutMs?: number
+  /** Clients that ping more often than this are sent away; 0 for no limit. Default 5 s, as in etcd. */
+  readonly keepaliveMinTimeMs?: number
   /** How long calls may go on after disposal began, before they are cut off. Default 5 s. */
   readonly shutdownTimeoutMs?: number
 }
@@ -34,59 +34,42 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024
  */
 export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
-  const { limits, environment } = resolveOptions(options)
   const services = createEtcdServices(options)
-  const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
-  for (const rpc of services.rpcs.values()) {
-    const { method } = rpc.schema
-    grpc.addService({ [method]: definitionOf(rpc.schema) }, { [method]: handlerOf(rpc) })
+  try {
+    const grpc = await grpcServer({
+      listen: options.listen,
+      services: handlersOf(services),
+      limits: grpcLimits(options),
+    })
+    return running(grpc, services)
+  } catch (error) {
+    services.endStreams()
+    await services[Symbol.asyncDispose]()
+    throw error
   }
-  // Connections are accepted here rather than by gRPC, which cannot cut off those that are left.
-  const connections = grpc.createConnectionInjector(ServerCredentials.createInsecure())
-  const listeners: Listener[] = []
+}
+
+function running(grpc: GrpcServer, services: EtcdServices): EtcdServer {
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     services.endStreams()
-    await shutDown(grpc, listeners, environment, options.shutdownTimeoutMs ?? 5_000)
+    await grpc[Symbol.asyncDispose]()
     await services[Symbol.asyncDispose]()
   }
-  const dispose = (): Promise<void> => (stopped ??= stop())
-  try {
-    for (const address of options.listen)
-      listeners.push(
-        await listen(address, (socket) => connections.injectConnection(socket), environment),
-      )
-  } catch (error) {
-    await dispose()
-    throw error
-  }
-  return { addresses: listeners.map(({ address }) => address), [Symbol.asyncDispose]: dispose }
+  return { addresses: grpc.addresses, [Symbol.asyncDispose]: () => (stopped ??= stop()) }
 }
 
-function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): ServerOptions {
+function handlersOf({ rpcs }: EtcdServices): Record<string, Handler> {
+  return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc)]))
+}
+
+function grpcLimits(options: EtcdServerOptions): Partial<GrpcLimits> {
   return {
-    'grpc.max_receive_message_length': maxRequestBytes + GRPC_OVERHEAD_BYTES,
-    'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 0xffff_ffff,
-    'grpc.keepalive_time_ms': options.keepaliveIntervalMs ?? 7_200_000,
-    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 20_000,
-    // Accounting that nobody reads, on every call.
-    'grpc.enable_channelz': 0,
+    maxMessageBytes: resolveOptions(options).limits.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    maxConcurrentStreams: options.maxConcurrentStreams ?? 0xffff_ffff,
+    keepaliveIntervalMs: options.keepaliveIntervalMs ?? 7_200_000,
+    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 20_000,
+    keepaliveMinTimeMs: options.keepaliveMinTimeMs ?? 5_000,
+    shutdownTimeoutMs: options.shutdownTimeoutMs ?? 5_000,
   }
-}
-
-/** No more connections, no more calls; what runs may finish, but only until the time is up. */
-async function shutDown(
-  grpc: Server,
-  listeners: readonly Listener[],
-  environment: Environment,
-  timeoutMs: number,
-): Promise<void> {
-  const stopWaiting = environment.every(timeoutMs, () => {
-    for (const listener of listeners) listener.destroyConnections()
-  })
-  const closed = listeners.map((listener) => listener.close())
-  await new Promise<void>((resolve) => grpc.tryShutdown(() => resolve()))
-  await Promise.all(closed)
-  stopWaiting()
 }
