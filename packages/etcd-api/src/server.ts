@@ -19,7 +19,8 @@ export interface EtcdServerOptions extends EtcdServicesOptions {
   readonly shutdownTimeoutMs?: number
 }
 
-export interface EtcdServer extends AsyncDisposable {
+export interface EtcdServer
+  extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
 }
@@ -56,7 +57,12 @@ function running(grpc: GrpcServer, services: EtcdServices): EtcdServer {
     await grpc[Symbol.asyncDispose]()
     await services[Symbol.asyncDispose]()
   }
-  return { addresses: grpc.addresses, [Symbol.asyncDispose]: () => (stopped ??= stop()) }
+  return {
+    addresses: grpc.addresses,
+    answerForwarded: (path, request) => services.answerForwarded(path, request),
+    raiseAlarm: (type, about) => services.raiseAlarm(type, about),
+    [Symbol.asyncDispose]: () => (stopped ??= stop()),
+  }
 }
 
 function handlersOf({ rpcs }: EtcdServices): Record<string, Handler> {
