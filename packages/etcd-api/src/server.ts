@@ -1,12 +1,19 @@
-/** A gRPC server of the etcd v3 API. */
+/** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1, on the same port. */
 import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
+import { type Gateway, jsonGateway } from './gateway/gateway.ts'
 import { handlerOf } from './grpc-carrier.ts'
+import type { AccessOptions } from './http/access.ts'
+import { httpServer } from './http/http-server.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
 import { createEtcdServices, type EtcdServices } from './services.ts'
 
-export interface EtcdServerOptions extends EtcdServicesOptions {
+export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   /** Where to listen: `host:port`, port 0 for any free one. */
   readonly listen: readonly string[]
+  /** More addresses, for HTTP/1.1's health checks and metrics only. Default: none. */
+  readonly listenMetrics?: readonly string[]
+  /** Whether the API is served as JSON, too, under `/v3/`. Default: yes. */
+  readonly jsonGateway?: boolean
   /** Streams that one connection may have open. Default: no limit but HTTP/2's own. */
   readonly maxConcurrentStreams?: number
   /** A connection without traffic is pinged after this time. Default 2 hours, as in etcd. */
@@ -23,6 +30,8 @@ export interface EtcdServer
   extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
+  /** The same of `listenMetrics`. */
+  readonly metricsAddresses: readonly string[]
 }
 
 /** What gRPC adds to a request before etcd looks at its size. */
@@ -36,37 +45,55 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024
 export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
   const services = createEtcdServices(options)
-  try {
-    const grpc = await grpcServer({
-      listen: options.listen,
-      services: handlersOf(services),
-      limits: grpcLimits(options),
-    })
-    return running(grpc, services)
-  } catch (error) {
-    services.endStreams()
-    await services[Symbol.asyncDispose]()
-    throw error
-  }
-}
-
-function running(grpc: GrpcServer, services: EtcdServices): EtcdServer {
+  const { endpoints } = services
+  const gateway = options.jsonGateway === false ? null : gatewayOf(services, options)
+  const http = httpServer({ ...options, gateway, endpoints })
+  const onlyEndpoints = httpServer({ gateway: null, endpoints })
+  const limits = grpcLimits(options)
+  const servers: GrpcServer[] = []
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     services.endStreams()
-    await grpc[Symbol.asyncDispose]()
+    for (const server of [http, onlyEndpoints]) server.close()
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
     await services[Symbol.asyncDispose]()
   }
-  return {
-    addresses: grpc.addresses,
-    answerForwarded: (path, request) => services.answerForwarded(path, request),
-    raiseAlarm: (type, about) => services.raiseAlarm(type, about),
-    [Symbol.asyncDispose]: () => (stopped ??= stop()),
+  const dispose = (): Promise<void> => (stopped ??= stop())
+  const start = async (server: Promise<GrpcServer>): Promise<readonly string[]> => {
+    servers.push(await server)
+    return (await server).addresses
+  }
+  try {
+    const { listen, listenMetrics = [] } = options
+    const handlers = handlersOf(services)
+    return {
+      addresses: await start(
+        grpcServer({ listen, services: handlers, limits, onHttp1: http.serve }),
+      ),
+      metricsAddresses: await start(
+        grpcServer({ listen: listenMetrics, services: {}, limits, onHttp1: onlyEndpoints.serve }),
+      ),
+      answerForwarded: (path, request) => services.answerForwarded(path, request),
+      raiseAlarm: (type, about) => services.raiseAlarm(type, about),
+      [Symbol.asyncDispose]: dispose,
+    }
+  } catch (error) {
+    await dispose()
+    throw error
   }
 }
 
 function handlersOf({ rpcs }: EtcdServices): Record<string, Handler> {
   return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc)]))
+}
+
+/** Base64 makes a third more of bytes; the rest is room for names and spaces. */
+const JSON_OVERHEAD = 2
+
+function gatewayOf({ rpcs }: EtcdServices, options: EtcdServerOptions): Gateway {
+  const { limits, environment } = resolveOptions(options)
+  const maxBodyBytes = JSON_OVERHEAD * (limits.maxRequestBytes + GRPC_OVERHEAD_BYTES)
+  return jsonGateway({ rpcs, maxBodyBytes, environment })
 }
 
 function grpcLimits(options: EtcdServerOptions): Partial<GrpcLimits> {

@@ -6,6 +6,9 @@ import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
+import type { Endpoint } from './http/endpoints.ts'
+import { healthEndpoints } from './http/health.ts'
+import { versionEndpoint } from './http/version.ts'
 import { kvCalls } from './kv-calls.ts'
 import { kvService } from './kv-service.ts'
 import { type ForwardedAnswer, leaderCalls } from './leader-calls.ts'
@@ -28,6 +31,8 @@ export interface EtcdServices extends AsyncDisposable {
    * schema; those that nobody serves say so.
    */
   readonly rpcs: ReadonlyMap<string, Rpc>
+  /** What is served over HTTP beside the gateway, by path. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>
   /** Carries out a call of another member's client that only the leader can. Never rejects. */
   answerForwarded(path: string, request: Uint8Array): Promise<ForwardedAnswer>
   /** Raises an alarm about a member through the log, without waiting for it. */
@@ -57,8 +62,13 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     const method = methods[schema.service]?.[schema.method]
     rpcs.set(`/${schema.service}/${schema.method}`, rpcOf(schema, method, context))
   }
+  const endpoints = new Map<string, Endpoint>([
+    ...healthEndpoints(context),
+    ['/version', versionEndpoint()],
+  ])
   return {
     rpcs,
+    endpoints,
     answerForwarded: (path, request) => calls.answer(path, request),
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
