@@ -21,18 +21,22 @@ export function autoCompactor(context: ServiceContext, policy: AutoCompaction): 
   const { environment, stateMachine } = context.options
   const target = policy.mode === 'periodic' ? byAge(policy.retentionMs) : byCount(policy.retention)
   let isUnderWay = false
-  const look = (): void => {
-    const revision = target.next(environment.now(), stateMachine.revision)
-    const { leadership } = context
-    if (leadership.leader === null || leadership.leader !== context.options.node.status().id) return
-    if (isUnderWay || revision <= Math.max(stateMachine.compactRevision, 0)) return
+  const compact = async (revision: number): Promise<void> => {
     isUnderWay = true
     const command = encodeCommand({ type: 'compact', request: { revision } })
-    const done = (): void => {
+    try {
+      await context.propose(command, { cancelled: false })
+    } finally {
       isUnderWay = false
     }
+  }
+  const look = (): void => {
+    const revision = target.next(environment.now(), stateMachine.revision)
+    const { leader } = context.leadership
+    if (leader === null || leader !== context.options.node.status().id || isUnderWay) return
+    if (revision <= Math.max(stateMachine.compactRevision, 0)) return
     // Whatever keeps it from happening now, the next look asks for it again, and for more.
-    context.propose(command, { cancelled: false }).then(done).catch(done)
+    compact(revision).catch(() => {})
   }
   const stop = environment.every(target.intervalMs, look)
   return { [Symbol.dispose]: stop }
