@@ -1,5 +1,6 @@
 /** The flags of a member: etcd's own names, meanings and defaults, one line of the table for each. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseDuration } from './duration.ts'
 
 /** Every flag by its name, as the rest of the program sees it. */
 export interface Settings {
@@ -9,6 +10,8 @@ export interface Settings {
   readonly 'listen-client-urls': string
   /** Empty if it was not given. */
   readonly 'advertise-client-urls': string
+  /** Empty if there are none. */
+  readonly 'listen-metrics-urls': string
   readonly 'listen-peer-urls': string
   readonly 'initial-advertise-peer-urls': string
   /** Empty if it was not given: a cluster of this member alone. */
@@ -29,6 +32,12 @@ export interface Settings {
   readonly 'max-txn-ops': number
   readonly 'max-concurrent-streams': number
   readonly 'quota-backend-bytes': number
+  readonly 'auto-compaction-mode': 'periodic' | 'revision'
+  /** A time, or a number of hours or revisions. Empty if it was not given. */
+  readonly 'auto-compaction-retention': string
+  readonly 'enable-grpc-gateway': boolean
+  readonly cors: string
+  readonly 'host-whitelist': string
   readonly 'peer-transport': 'tcp' | 'grpc'
   readonly 'unsafe-no-fsync': boolean
   readonly 'log-level': LogLevel
@@ -58,6 +67,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'data-dir': text('path', '', 'where the data is kept (default: <name>.coracle)'),
   'listen-client-urls': text('urls', LOCAL_CLIENT, 'where to listen for clients'),
   'advertise-client-urls': text('urls', '', 'where clients reach this member'),
+  'listen-metrics-urls': text('urls', '', 'where else to serve /metrics and the health checks'),
   'listen-peer-urls': text('url', LOCAL_PEER, 'where to listen for other members'),
   'initial-advertise-peer-urls': text('urls', LOCAL_PEER, 'where members reach this one'),
   'initial-cluster': text('name=url,...', '', 'who founds the cluster (default: this member)'),
@@ -80,6 +90,19 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
   'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),
   'quota-backend-bytes': quota(0, 'size at which puts are refused (0: 2 GiB, -1: none)'),
+  'auto-compaction-mode': oneOf(
+    ['periodic', 'revision'],
+    'periodic',
+    'whether history is kept by time or by number',
+  ),
+  'auto-compaction-retention': text(
+    'retention',
+    '',
+    'history to keep: 90m, or hours or revisions (default: 1h; 0: all)',
+  ),
+  'enable-grpc-gateway': onOff(true, 'serve the API as JSON over HTTP, too'),
+  cors: text('origins', '*', 'whose pages may ask over HTTP'),
+  'host-whitelist': text('names', '*', 'by which names HTTP clients may call this member'),
   'peer-transport': oneOf(['tcp', 'grpc'], 'tcp', 'how members talk; the same at all members'),
   'unsafe-no-fsync': onOff(false, 'do not wait for the disk: a power cut may lose data'),
   'log-level': oneOf(LOG_LEVELS, 'info', 'least important lines to log', 'level'),
@@ -225,16 +248,6 @@ function quota(initial: number, help: string): Flag<number> {
     },
     help,
   }
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
-
-/** In milliseconds, from what Go writes: 1h30m, 500ms, 2.5s. */
-export function parseDuration(given: string): number | null {
-  if (given === '0') return 0
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(given)) return null
-  const parts = [...given.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
-  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (UNIT_MS[unit ?? ''] ?? 0), 0)
 }
 
 function duration(initial: string, help: string): Flag<number> {

@@ -111,7 +111,9 @@ class Changes implements MemberChanges {
         throw new RaftError('NOT_LEADER', 'only a leader changes the membership')
       const change = await decide(status)
       try {
-        return await node.changeMembership([change], { expectedIndex })
+        const changed = node.changeMembership([change], { expectedIndex })
+        const isSecond = change.type === 'add-voter' && status.membership.voters.length === 1
+        return await (isSecond ? this.#agreedAlone(status, changed) : changed)
       } catch (error) {
         if (!(error instanceof RaftError)) throw error
         const wasFirst = node.status().membershipIndex === expectedIndex
@@ -122,6 +124,23 @@ class Changes implements MemberChanges {
       }
       await pause(environment, RETRY_MS)
     }
+  }
+
+  /**
+   * Until its second member runs, a cluster of one that grows has no majority any more, and nobody
+   * starts a member before it was told that it was added. So this is answered, as in etcd, as soon as
+   * the one that was there agrees: when it has the change on its disk.
+   */
+  #agreedAlone(before: NodeStatus, changed: Promise<Membership>): Promise<Membership> {
+    const { node, environment } = this.#context.options
+    return new Promise((resolve, reject) => {
+      const stop = environment.every(RETRY_MS, () => {
+        const { term, membership, membershipIndex, durableIndex } = node.status()
+        const isThere = membershipIndex > before.membershipIndex && durableIndex >= membershipIndex
+        if (term === before.term && isThere) resolve(membership)
+      })
+      changed.then(resolve, reject).finally(stop)
+    })
   }
 
   async #mayAdd(status: NodeStatus, isLearner: boolean): Promise<void> {

@@ -2,11 +2,15 @@
 import type { AlarmType } from '@coracle/kv-state-machine'
 import type { NodeId } from '@coracle/raft-core'
 import { raiseAlarm } from './alarms.ts'
+import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { recordDepartures } from './departures.ts'
 import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
+import type { Endpoint } from './http/endpoints.ts'
+import { healthEndpoints } from './http/health.ts'
+import { versionEndpoint } from './http/version.ts'
 import { kvCalls } from './kv-calls.ts'
 import { kvService } from './kv-service.ts'
 import { type ForwardedAnswer, leaderCalls } from './leader-calls.ts'
@@ -29,6 +33,8 @@ export interface EtcdServices extends AsyncDisposable {
    * schema; those that nobody serves say so.
    */
   readonly rpcs: ReadonlyMap<string, Rpc>
+  /** What is served over HTTP beside the gateway, by path. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>
   /** Carries out a call of another member's client that only the leader can. Never rejects. */
   answerForwarded(path: string, request: Uint8Array): Promise<ForwardedAnswer>
   /** Raises an alarm about a member through the log, without waiting for it. */
@@ -40,6 +46,8 @@ export interface EtcdServices extends AsyncDisposable {
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
   const leases = leaseService(context)
+  const { autoCompaction } = options
+  const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
   const rpcs = new Map<string, Rpc>()
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
@@ -59,13 +67,19 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     const method = methods[schema.service]?.[schema.method]
     rpcs.set(`/${schema.service}/${schema.method}`, rpcOf(schema, method, context))
   }
+  const endpoints = new Map<string, Endpoint>([
+    ...healthEndpoints(context),
+    ['/version', versionEndpoint()],
+  ])
   return {
     rpcs,
+    endpoints,
     answerForwarded: (path, request) => calls.answer(path, request),
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
       departures[Symbol.dispose]()
+      compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
       await context[Symbol.asyncDispose]()
     },

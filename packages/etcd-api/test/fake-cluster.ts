@@ -212,9 +212,11 @@ class Member implements FakeMember, AsyncDisposable {
       lastIndex: 1,
       commitIndex: 1,
       appliedIndex: 1,
+      durableIndex: 3,
       snapshotIndex: 0,
       membership: bootstrapMembership([{ id: this.#id, address: '' }]),
       membershipIndex: 1,
+      removed: false,
       peers: [],
     })
     const watchers = this.#watchers
