@@ -1,4 +1,5 @@
 /** All methods of the etcd v3 API, ready to be called by whatever carries calls. */
+import { authService } from './auth-service.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { healthService } from './health-service.ts'
@@ -27,12 +28,14 @@ export interface EtcdServices extends AsyncDisposable {
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
   const leases = leaseService(context)
+  const auth = authService(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,
     'etcdserverpb.Watch': watchService(context),
     'etcdserverpb.Cluster': clusterService(context),
     'etcdserverpb.Maintenance': maintenanceService(context),
+    'etcdserverpb.Auth': auth.methods,
     'grpc.health.v1.Health': healthService(),
   }
   const rpcs = new Map<string, Rpc>()
@@ -45,6 +48,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
       leases[Symbol.dispose]()
+      await auth[Symbol.asyncDispose]()
       await context[Symbol.asyncDispose]()
     },
   }

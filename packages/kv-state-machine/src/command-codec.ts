@@ -1,4 +1,6 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { readAuthRequest, writeAuthRequest } from './auth-codec.ts'
+import type { Identity } from './auth-types.ts'
 import { BytePool } from './byte-pool.ts'
 import type {
   Compare,
@@ -21,6 +23,8 @@ import type {
 
 /** The first byte of every command: the version of all that follows it. */
 const FORMAT = 1
+/** The first byte of a command that says who asks for it; the command follows, with its own. */
+const ATTRIBUTED = 2
 
 /**
  * How deeply transactions may nest, the outermost counted. etcd's limit of 128 operations, of which
@@ -38,6 +42,7 @@ const COMMANDS = [
   'lease-revoke',
   'lease-renew',
   'lease-checkpoint',
+  'auth',
 ] as const
 const PUT = COMMANDS.indexOf('put')
 const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
@@ -88,17 +93,50 @@ export function encodeCommand(command: KvCommand): Uint8Array {
     case 'lease-checkpoint':
       writeLeaseCheckpoint(writer, command.request)
       break
+    case 'auth':
+      writeAuthRequest(writer, command.request)
+      break
   }
   return writer.finish()
 }
 
-/** Throws a CodecError unless the bytes are one whole command. The keys and values are views. */
+/** A command that says who asks for it, from an encoded one that does not. */
+export function attributeCommand(command: Uint8Array, { user, revision }: Identity): Uint8Array {
+  const writer = new Writer(command.byteLength + user.length + 16)
+  writer.u8(ATTRIBUTED)
+  writer.string(user)
+  writer.u64(revision)
+  writer.raw(command)
+  return writer.finish()
+}
+
+/**
+ * Throws a CodecError unless the bytes are one whole command, whoever asks for it. The keys and
+ * values are views.
+ */
 export function decodeCommand(bytes: Uint8Array): KvCommand {
   const reader = new Reader(bytes)
-  if (reader.u8() !== FORMAT) throw new CodecError('a command of an unknown version')
+  let format = reader.u8()
+  if (format === ATTRIBUTED) {
+    readIdentity(reader)
+    format = reader.u8()
+  }
+  if (format !== FORMAT) throw new CodecError('a command of an unknown version')
   const command = readCommand(reader)
   reader.end()
   return command
+}
+
+/** Who asks for a command, or null if it does not say. Throws a CodecError if it says it badly. */
+export function identityOf(bytes: Uint8Array): Identity | null {
+  if (bytes[0] !== ATTRIBUTED) return null
+  const reader = new Reader(bytes)
+  reader.u8()
+  return readIdentity(reader)
+}
+
+function readIdentity(reader: Reader): Identity {
+  return { user: reader.string(), revision: reader.u64() }
 }
 
 function readCommand(reader: Reader): KvCommand {
@@ -122,6 +160,8 @@ function readCommand(reader: Reader): KvCommand {
       return { type, request: readLeaseRenew(reader) }
     case 'lease-checkpoint':
       return { type, request: readLeaseCheckpoint(reader) }
+    case 'auth':
+      return { type, request: readAuthRequest(reader) }
   }
 }
 

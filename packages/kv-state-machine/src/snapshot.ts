@@ -1,4 +1,7 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { readRole, readUser, writeRole, writeUser } from './auth-codec.ts'
+import { AuthStore, type AuthState, byText } from './auth-store.ts'
+import type { AuthRole, AuthUser } from './auth-types.ts'
 import { forEachChange } from './change-log.ts'
 import { ByteQueue } from './byte-queue.ts'
 import { readLease, readMember, writeLease, writeMember } from './command-codec.ts'
@@ -11,7 +14,9 @@ import { byId } from './leases.ts'
 import type { Lease, MemberAttributes } from './types.ts'
 
 /** `CKVS` and the version of all that follows. */
-const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 2)
+const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 3)
+/** The version before this one knew neither users nor roles. */
+const WITHOUT_AUTH = 2
 
 /** A block is closed when it reaches this size: one chunk, one checksum. */
 const BLOCK_BYTES = 64 * 1024
@@ -22,6 +27,8 @@ const STATE_BLOCK = 1
 const CHANGES_BLOCK = 2
 const END_BLOCK = 3
 const LEASES_BLOCK = 4
+const ROLES_BLOCK = 5
+const USERS_BLOCK = 6
 
 const TOMBSTONE = 1
 const HAS_SUB = 2
@@ -31,6 +38,7 @@ const HAS_LEASE = 8
 export interface Restored {
   readonly store: Store
   readonly members: readonly MemberAttributes[]
+  readonly auth: AuthStore
 }
 
 /**
@@ -40,6 +48,7 @@ export interface Restored {
 export async function* writeSnapshot(
   view: StoreView,
   members: () => readonly MemberAttributes[],
+  auth: AuthState,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield HEADER.slice()
   const state = new BlockWriter(STATE_BLOCK, crc32c(HEADER))
@@ -50,6 +59,8 @@ export async function* writeSnapshot(
   state.writer.u32(list.length)
   for (const member of list) writeMember(state.writer, member)
   state.writer.u64(view.leases.renewals)
+  state.writer.boolean(auth.enabled)
+  state.writer.u64(auth.revision)
   yield state.finish()
 
   let checksum = state.checksum
@@ -60,6 +71,12 @@ export async function* writeSnapshot(
     yield block.finish()
     checksum = block.checksum
     count += some.length
+  }
+  for (const write of authBlocks(auth)) {
+    const block = new BlockWriter(write.kind, checksum)
+    count += write.into(block.writer)
+    yield block.finish()
+    checksum = block.checksum
   }
   for (const run of runs(view)) {
     const block = new BlockWriter(CHANGES_BLOCK, checksum)
@@ -105,6 +122,32 @@ function readLeaseState(reader: Reader): Lease {
     remainingTtl: reader.u64(),
     renewal: reader.u64(),
   }
+}
+
+/** Roles, then the users that hold them, cut where a block is full. */
+function* authBlocks({ roles, users }: AuthState): Generator<{
+  readonly kind: number
+  /** Answers how many were written. */
+  readonly into: (writer: Writer) => number
+}> {
+  const byName = (a: AuthRole | AuthUser, b: AuthRole | AuthUser): number => byText(a.name, b.name)
+  const rest = { roles: roles.toSorted(byName), users: users.toSorted(byName) }
+  while (rest.roles.length > 0)
+    yield { kind: ROLES_BLOCK, into: (writer) => fill(writer, rest.roles, writeRole) }
+  while (rest.users.length > 0)
+    yield { kind: USERS_BLOCK, into: (writer) => fill(writer, rest.users, writeUser) }
+}
+
+/** Takes from the front of a list until the block is full. */
+function fill<T>(writer: Writer, list: T[], write: (writer: Writer, each: T) => void): number {
+  let count = 0
+  for (const each of list) {
+    write(writer, each)
+    count += 1
+    if (writer.length >= BLOCK_BYTES) break
+  }
+  list.splice(0, count)
+  return count
 }
 
 /** The surviving changes in order, cut where a block is full. */
@@ -203,6 +246,7 @@ class BlockWriter {
 /** Takes chunks as they come and checks each block before it believes anything in it. */
 class Loader {
   readonly #queue = new ByteQueue()
+  #hasAuth = true
   #checksum: number | null = null
   #blockBytes: number | null = null
   #blockChecksum = 0
@@ -244,8 +288,11 @@ class Loader {
   #takeHeader(): boolean {
     const header = this.#queue.take(HEADER.length)
     if (header === null) return false
-    const matches = HEADER.every((byte, at) => header[at] === byte)
-    if (!matches) throw new CodecError('not a snapshot of a version that is known here')
+    const version = HEADER.length - 1
+    this.#hasAuth = header[version] !== WITHOUT_AUTH
+    const matches = HEADER.every((byte, at) => header[at] === byte || at === version)
+    if (!matches || (this.#hasAuth && header[version] !== HEADER[version]))
+      throw new CodecError('not a snapshot of a version that is known here')
     this.#checksum = crc32c(header)
     return true
   }
@@ -264,7 +311,9 @@ class Loader {
     if (kind === STATE_BLOCK && this.#state === null) this.#takeState(reader)
     else if (kind === CHANGES_BLOCK && this.#state !== null) this.#takeChanges(reader, this.#state)
     else if (kind === LEASES_BLOCK && this.#state !== null) this.#takeLeases(reader, this.#state)
-    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader)
+    else if (kind === ROLES_BLOCK && this.#state !== null) this.#takeRoles(reader, this.#state)
+    else if (kind === USERS_BLOCK && this.#state !== null) this.#takeUsers(reader, this.#state)
+    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader, this.#state)
     else throw new CodecError(`a block of kind ${kind} is out of place`)
   }
 
@@ -274,10 +323,26 @@ class Loader {
     if (revision < 1 || compactRevision > revision) throw new CodecError('impossible revisions')
     const members = Array.from({ length: reader.count(12) }, () => readMember(reader))
     const renewals = reader.u64()
+    const auth = new AuthStore()
+    if (this.#hasAuth) auth.loadAt({ enabled: reader.boolean(), revision: reader.u64() })
     reader.end()
     this.#store.leases.loadAt(renewals)
     this.#store.loadAt({ revision, compactRevision })
-    this.#state = { store: this.#store, members }
+    this.#state = { store: this.#store, members, auth }
+  }
+
+  #takeRoles(reader: Reader, { auth }: Restored): void {
+    while (reader.remaining > 0) {
+      auth.loadRole(readRole(reader))
+      this.#count += 1
+    }
+  }
+
+  #takeUsers(reader: Reader, { auth }: Restored): void {
+    while (reader.remaining > 0) {
+      auth.loadUser(readUser(reader))
+      this.#count += 1
+    }
   }
 
   #takeLeases(reader: Reader, { store }: Restored): void {
@@ -305,10 +370,11 @@ class Loader {
     this.#last = { main, sub }
   }
 
-  #takeEnd(reader: Reader): void {
-    if (reader.u64() !== this.#count) throw new CodecError('changes or leases are missing')
+  #takeEnd(reader: Reader, { store, auth }: Restored): void {
+    if (reader.u64() !== this.#count) throw new CodecError('changes, leases or users are missing')
     reader.end()
-    this.#store.leases.checkLoaded()
+    store.leases.checkLoaded()
+    auth.checkLoaded()
     this.#ended = true
   }
 }

@@ -1,6 +1,10 @@
 import type { Command, StateMachine } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
-import { decodeCommand } from './command-codec.ts'
+import { type Access, accessOf } from './auth-access.ts'
+import { AuthObservers, changeAuth } from './auth-commands.ts'
+import { AuthStore } from './auth-store.ts'
+import type { Auth, AuthObserver, AuthRequest, Identity } from './auth-types.ts'
+import { decodeCommand, identityOf } from './command-codec.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
 import { BytePool } from './byte-pool.ts'
 import { bytesOf } from './key.ts'
@@ -69,6 +73,12 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   keysOfLease(id: bigint): readonly Uint8Array[]
   /** Tells of every change to a lease from now on, until the returned function is called. */
   followLeases(observer: LeaseObserver): () => void
+  /** Users and roles. */
+  readonly auth: Auth
+  /** What somebody (null: nobody in particular) may do, by the state at the moment of asking. */
+  accessOf(identity: Identity | null): Access
+  /** Tells of everything that happens to tokens from now on, until the returned function is called. */
+  followAuth(observer: AuthObserver): () => void
   /** Opens a stream of watchers. They outlive a restore and end with the stream. */
   watchStream(options: WatchStreamOptions): WatchStream
 }
@@ -119,6 +129,8 @@ class KvMachine implements KvStateMachine {
   /** Replaced, never changed: a snapshot may hold it. */
   #members: Members = new Map()
   readonly #leaseObservers = new LeaseObservers()
+  #auth = new AuthStore()
+  readonly #authObservers = new AuthObservers()
   readonly #watches: WatchHub
 
   constructor(pace: SweepPace, replayPace: ReplayPace) {
@@ -151,7 +163,10 @@ class KvMachine implements KvStateMachine {
     return commands.map((command) => {
       const decoded = tryDecode(command.data)
       if (decoded === null) return failure('UNKNOWN_COMMAND')
-      const result = this.#carryOut(decoded)
+      // Without authentication nobody is asked: this is the path that every plain put takes.
+      const refusal = this.#auth.enabled ? this.#refusalOf(decoded, command.data) : null
+      if (refusal !== null) return failure(refusal)
+      const result = this.#carryOut(decoded, command.index)
       this.#store.commit()
       this.#watches.publish()
       this.#store.sweepSome()
@@ -170,7 +185,7 @@ class KvMachine implements KvStateMachine {
   }
 
   hash(): number {
-    return hashStore(this.#store, this.members())
+    return hashStore(this.#store, this.members(), this.#auth.freeze())
   }
 
   hashKv(revision: number): KvHash | KvFailure {
@@ -201,22 +216,41 @@ class KvMachine implements KvStateMachine {
   snapshot(): AsyncIterable<Uint8Array> {
     const view = this.#store.freeze()
     const members = this.#members
-    return writeSnapshot(view, () => sorted(members))
+    return writeSnapshot(view, () => sorted(members), this.#auth.freeze())
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { store, members } = await readSnapshot(chunks, new Store(this.#pace))
+    const { store, members, auth } = await readSnapshot(chunks, new Store(this.#pace))
     this.#store = store
+    this.#auth = auth
     this.#members = new Map(members.map((member) => [member.id, member]))
     this.#leaseObservers.restored()
+    // Which tokens had ended by then, a snapshot does not say.
+    this.#authObservers.reset()
     this.#watches.replaceStore(store)
+  }
+
+  get auth(): Auth {
+    return this.#auth
+  }
+
+  accessOf(identity: Identity | null): Access {
+    return accessOf(this.#auth, this.#store.leases, identity)
+  }
+
+  followAuth(observer: AuthObserver): () => void {
+    return this.#authObservers.add(observer)
   }
 
   watchStream(options: WatchStreamOptions): WatchStream {
     return this.#watches.openStream(options)
   }
 
-  #carryOut(command: KvCommand): KvResult {
+  #refusalOf(command: KvCommand, data: Uint8Array): KvFailure['code'] | null {
+    return accessOf(this.#auth, this.#store.leases, identityOf(data)).command(command)
+  }
+
+  #carryOut(command: KvCommand, index: number): KvResult {
     switch (command.type) {
       case 'put':
         return this.#put(command.request)
@@ -237,7 +271,15 @@ class KvMachine implements KvStateMachine {
         return renewLeases(this.#store, command.request, this.#leaseObservers)
       case 'lease-checkpoint':
         return checkpointLeases(this.#store, command.request, this.#leaseObservers)
+      case 'auth':
+        return this.#changeAuth(command.request, index)
     }
+  }
+
+  #changeAuth(request: AuthRequest, index: number): KvResult {
+    const outcome = changeAuth(this.#auth, request, { index, observer: this.#authObservers })
+    if (outcome.code !== null) return failure(outcome.code)
+    return { type: 'auth', token: outcome.token, revision: this.#store.revision }
   }
 
   /** etcd looks for the lease first here, and for the key first in a transaction. */
