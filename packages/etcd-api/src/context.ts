@@ -27,6 +27,8 @@ export interface ServiceContext extends AsyncDisposable {
   readonly tokens: Tokens
   /** Who may do what. */
   readonly gate: Gate
+  /** The alarms that are on their way through the log. */
+  readonly raising: Set<string>
   /** A header as of `revision`. */
   header(revision: number): ResponseHeader
   /**
@@ -36,6 +38,8 @@ export interface ServiceContext extends AsyncDisposable {
   propose(command: Uint8Array, call: Cancellable): Promise<KvResult>
   /** Resolves when the store may be read linearizably. Rejects with an EtcdError. */
   readBarrier(call: Cancellable): Promise<unknown>
+  /** Waits for what takes the cluster, but only as long as a request may. Rejects with an EtcdError. */
+  wait<Answer>(ask: () => Promise<Answer>, call: Cancellable): Promise<Answer>
 }
 
 export function serviceContext(options: EtcdServicesOptions): ServiceContext {
@@ -48,6 +52,7 @@ class Context implements ServiceContext {
   readonly streams: OpenStreams
   readonly tokens: Tokens
   readonly gate: Gate
+  readonly raising = new Set<string>()
   readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64
@@ -112,6 +117,10 @@ class Context implements ServiceContext {
       propose: (command, call) => this.propose(command, call),
       readBarrier: (call) => this.readBarrier(call),
     })
+  }
+
+  wait<Answer>(ask: () => Promise<Answer>, call: Cancellable): Promise<Answer> {
+    return this.#pending.run({ call, bytes: 0, ask, explain: errors.proposalError })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -132,6 +132,10 @@ class UserAccess implements Access {
       case 'publish-member':
       case 'lease-renew':
       case 'lease-checkpoint':
+      case 'remove-members':
+      case 'alarm':
+      case 'downgrade':
+      case 'new-cluster':
         return null
     }
   }

@@ -1,22 +1,33 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
-import { readRole, readUser, writeRole, writeUser } from './auth-codec.ts'
-import { AuthStore, type AuthState, byText } from './auth-store.ts'
-import type { AuthRole, AuthUser } from './auth-types.ts'
+import { authBlocks, loadAuthBlock } from './auth-snapshot.ts'
+import { type AuthState, AuthStore } from './auth-store.ts'
 import { forEachChange } from './change-log.ts'
 import { ByteQueue } from './byte-queue.ts'
-import { readLease, readMember, writeLease, writeMember } from './command-codec.ts'
+import { byMember, type ClusterState, EMPTY_CLUSTER } from './cluster-state.ts'
+import {
+  readAlarm,
+  readLease,
+  readMember,
+  readStrings,
+  writeAlarm,
+  writeLease,
+  writeMember,
+  writeStrings,
+} from './command-codec.ts'
 import { crc32c } from './crc32c.ts'
 import { keyOf } from './key.ts'
 import { type Change, type Segment, type Sequence, sequenceOf } from './segment.ts'
 import type { Store, StoreView } from './store.ts'
 import { NO_REF } from './tree.ts'
 import { byId } from './leases.ts'
-import type { Lease, MemberAttributes } from './types.ts'
+import type { Alarm, Lease } from './types.ts'
 
-/** `CKVS` and the version of all that follows. */
-const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 3)
-/** The version before this one knew neither users nor roles. */
-const WITHOUT_AUTH = 2
+/**
+ * `CKVS` and the version of all that follows. Version 2 knows nothing of the cluster but members,
+ * and version 3 neither users nor roles.
+ */
+const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 4)
+const OLDEST_VERSION = 2
 
 /** A block is closed when it reaches this size: one chunk, one checksum. */
 const BLOCK_BYTES = 64 * 1024
@@ -27,8 +38,8 @@ const STATE_BLOCK = 1
 const CHANGES_BLOCK = 2
 const END_BLOCK = 3
 const LEASES_BLOCK = 4
-const ROLES_BLOCK = 5
-const USERS_BLOCK = 6
+const CLUSTER_BLOCK = 5
+const AUTH_BLOCK = 6
 
 const TOMBSTONE = 1
 const HAS_SUB = 2
@@ -37,7 +48,7 @@ const HAS_LEASE = 8
 
 export interface Restored {
   readonly store: Store
-  readonly members: readonly MemberAttributes[]
+  readonly cluster: ClusterState
   readonly auth: AuthStore
 }
 
@@ -47,7 +58,7 @@ export interface Restored {
  */
 export async function* writeSnapshot(
   view: StoreView,
-  members: () => readonly MemberAttributes[],
+  cluster: ClusterState,
   auth: AuthState,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield HEADER.slice()
@@ -55,15 +66,20 @@ export async function* writeSnapshot(
   state.writer.u64(view.revision)
   // It begins at -1.
   state.writer.u64(view.compactRevision + 1)
-  const list = members()
-  state.writer.u32(list.length)
-  for (const member of list) writeMember(state.writer, member)
+  const members = [...cluster.members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  state.writer.u32(members.length)
+  for (const member of members) writeMember(state.writer, member)
   state.writer.u64(view.leases.renewals)
-  state.writer.boolean(auth.enabled)
-  state.writer.u64(auth.revision)
   yield state.finish()
 
-  let checksum = state.checksum
+  const told = new BlockWriter(CLUSTER_BLOCK, state.checksum)
+  writeStrings(told.writer, [...cluster.removed].sort())
+  told.writer.u32(cluster.alarms.length)
+  for (const alarm of cluster.alarms) writeAlarm(told.writer, alarm)
+  told.writer.string(cluster.downgradeTarget)
+  yield told.finish()
+
+  let checksum = told.checksum
   let count = 0
   for (const some of pieces(view.leases.leases.toSorted(byId), BLOCK_BYTES / LEASE_BYTES)) {
     const block = new BlockWriter(LEASES_BLOCK, checksum)
@@ -72,11 +88,14 @@ export async function* writeSnapshot(
     checksum = block.checksum
     count += some.length
   }
-  for (const write of authBlocks(auth)) {
-    const block = new BlockWriter(write.kind, checksum)
-    count += write.into(block.writer)
+  const fill = authBlocks(auth)
+  for (;;) {
+    const block = new BlockWriter(AUTH_BLOCK, checksum)
+    const records = fill(block.writer, BLOCK_BYTES)
+    if (records === 0) break
     yield block.finish()
     checksum = block.checksum
+    count += records
   }
   for (const run of runs(view)) {
     const block = new BlockWriter(CHANGES_BLOCK, checksum)
@@ -122,32 +141,6 @@ function readLeaseState(reader: Reader): Lease {
     remainingTtl: reader.u64(),
     renewal: reader.u64(),
   }
-}
-
-/** Roles, then the users that hold them, cut where a block is full. */
-function* authBlocks({ roles, users }: AuthState): Generator<{
-  readonly kind: number
-  /** Answers how many were written. */
-  readonly into: (writer: Writer) => number
-}> {
-  const byName = (a: AuthRole | AuthUser, b: AuthRole | AuthUser): number => byText(a.name, b.name)
-  const rest = { roles: roles.toSorted(byName), users: users.toSorted(byName) }
-  while (rest.roles.length > 0)
-    yield { kind: ROLES_BLOCK, into: (writer) => fill(writer, rest.roles, writeRole) }
-  while (rest.users.length > 0)
-    yield { kind: USERS_BLOCK, into: (writer) => fill(writer, rest.users, writeUser) }
-}
-
-/** Takes from the front of a list until the block is full. */
-function fill<T>(writer: Writer, list: T[], write: (writer: Writer, each: T) => void): number {
-  let count = 0
-  for (const each of list) {
-    write(writer, each)
-    count += 1
-    if (writer.length >= BLOCK_BYTES) break
-  }
-  list.splice(0, count)
-  return count
 }
 
 /** The surviving changes in order, cut where a block is full. */
@@ -246,11 +239,11 @@ class BlockWriter {
 /** Takes chunks as they come and checks each block before it believes anything in it. */
 class Loader {
   readonly #queue = new ByteQueue()
-  #hasAuth = true
   #checksum: number | null = null
   #blockBytes: number | null = null
   #blockChecksum = 0
   #state: Restored | null = null
+  #hasCluster = false
   #last = { main: 0, sub: 0 }
   #count = 0
   #ended = false
@@ -288,10 +281,9 @@ class Loader {
   #takeHeader(): boolean {
     const header = this.#queue.take(HEADER.length)
     if (header === null) return false
-    const version = HEADER.length - 1
-    this.#hasAuth = header[version] !== WITHOUT_AUTH
-    const matches = HEADER.every((byte, at) => header[at] === byte || at === version)
-    if (!matches || (this.#hasAuth && header[version] !== HEADER[version]))
+    const isOurs = HEADER.subarray(0, 4).every((byte, at) => header[at] === byte)
+    const version = header[4] ?? 0
+    if (!isOurs || version < OLDEST_VERSION || version > (HEADER[4] ?? 0))
       throw new CodecError('not a snapshot of a version that is known here')
     this.#checksum = crc32c(header)
     return true
@@ -311,8 +303,9 @@ class Loader {
     if (kind === STATE_BLOCK && this.#state === null) this.#takeState(reader)
     else if (kind === CHANGES_BLOCK && this.#state !== null) this.#takeChanges(reader, this.#state)
     else if (kind === LEASES_BLOCK && this.#state !== null) this.#takeLeases(reader, this.#state)
-    else if (kind === ROLES_BLOCK && this.#state !== null) this.#takeRoles(reader, this.#state)
-    else if (kind === USERS_BLOCK && this.#state !== null) this.#takeUsers(reader, this.#state)
+    else if (kind === CLUSTER_BLOCK && this.#state !== null) this.#takeCluster(reader, this.#state)
+    else if (kind === AUTH_BLOCK && this.#state !== null)
+      this.#count += loadAuthBlock(reader, this.#state.auth)
     else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader, this.#state)
     else throw new CodecError(`a block of kind ${kind} is out of place`)
   }
@@ -323,26 +316,28 @@ class Loader {
     if (revision < 1 || compactRevision > revision) throw new CodecError('impossible revisions')
     const members = Array.from({ length: reader.count(12) }, () => readMember(reader))
     const renewals = reader.u64()
-    const auth = new AuthStore()
-    if (this.#hasAuth) auth.loadAt({ enabled: reader.boolean(), revision: reader.u64() })
     reader.end()
     this.#store.leases.loadAt(renewals)
     this.#store.loadAt({ revision, compactRevision })
-    this.#state = { store: this.#store, members, auth }
+    const cluster = {
+      ...EMPTY_CLUSTER,
+      members: new Map(members.map((member) => [member.id, member])),
+    }
+    this.#state = { store: this.#store, cluster, auth: new AuthStore() }
   }
 
-  #takeRoles(reader: Reader, { auth }: Restored): void {
-    while (reader.remaining > 0) {
-      auth.loadRole(readRole(reader))
-      this.#count += 1
-    }
-  }
-
-  #takeUsers(reader: Reader, { auth }: Restored): void {
-    while (reader.remaining > 0) {
-      auth.loadUser(readUser(reader))
-      this.#count += 1
-    }
+  #takeCluster(reader: Reader, state: Restored): void {
+    if (this.#hasCluster) throw new CodecError('the cluster is described twice')
+    this.#hasCluster = true
+    const removed = new Set(readStrings(reader))
+    const alarms = Array.from({ length: reader.count(5) }, () => readAlarm(reader))
+    const isOrdered = alarms.every(
+      (alarm, i) => i === 0 || byMember(alarms[i - 1] as Alarm, alarm) < 0,
+    )
+    if (!isOrdered) throw new CodecError('alarms are out of order')
+    const downgradeTarget = reader.string()
+    reader.end()
+    this.#state = { ...state, cluster: { ...state.cluster, removed, alarms, downgradeTarget } }
   }
 
   #takeLeases(reader: Reader, { store }: Restored): void {
