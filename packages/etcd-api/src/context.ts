@@ -1,5 +1,5 @@
 /** What every service is made with. */
-import { attributeCommand, type KvResult } from '@coracle/kv-state-machine'
+import { attributeCommand, type KvResult, ownCommand } from '@coracle/kv-state-machine'
 import type { Cancellable } from './call.ts'
 import * as errors from './errors.ts'
 import { type Gate, gate } from './gate.ts'
@@ -36,6 +36,8 @@ export interface ServiceContext extends AsyncDisposable {
    * with an EtcdError.
    */
   propose(command: Uint8Array, call: Cancellable): Promise<KvResult>
+  /** The same, on this member's own account. */
+  proposeOwn(command: Uint8Array): Promise<KvResult>
   /** Resolves when the store may be read linearizably. Rejects with an EtcdError. */
   readBarrier(call: Cancellable): Promise<unknown>
   /** Waits for what takes the cluster, but only as long as a request may. Rejects with an EtcdError. */
@@ -45,6 +47,9 @@ export interface ServiceContext extends AsyncDisposable {
 export function serviceContext(options: EtcdServicesOptions): ServiceContext {
   return new Context(resolveOptions(options))
 }
+
+/** No client waits for it. */
+const NOBODY: Cancellable = { cancelled: false }
 
 class Context implements ServiceContext {
   readonly options: ResolvedOptions
@@ -87,6 +92,10 @@ class Context implements ServiceContext {
       const isOld = result.type === 'failure' && result.code === 'AUTH_REVISION_OLD'
       return isOld && this.gate.renew(call) ? this.propose(command, call) : result
     })
+  }
+
+  proposeOwn(command: Uint8Array): Promise<KvResult> {
+    return this.#send(this.gate.isOpen ? command : ownCommand(command), NOBODY)
   }
 
   #send(command: Uint8Array, call: Cancellable): Promise<KvResult> {

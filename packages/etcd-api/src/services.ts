@@ -3,6 +3,7 @@ import { authService } from './auth-service.ts'
 import type { AlarmType } from '@coracle/kv-state-machine'
 import type { NodeId } from '@coracle/raft-core'
 import { raiseAlarm } from './alarms.ts'
+import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { electionService } from './election-service.ts'
@@ -46,6 +47,8 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
   const leases = leaseService(context)
   const auth = authService(context)
+  const { autoCompaction } = options
+  const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
   const rpcs = new Map<string, Rpc>()
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
@@ -76,6 +79,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
       await auth[Symbol.asyncDispose]()
       await context[Symbol.asyncDispose]()

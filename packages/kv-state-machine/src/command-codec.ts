@@ -27,6 +27,8 @@ import type {
 const FORMAT = 1
 /** The first byte of a command that says who asks for it; the command follows, with its own. */
 const ATTRIBUTED = 2
+/** The first byte of a command that a member asks for on its own account; the command follows. */
+const OWN = 3
 
 /**
  * How deeply transactions may nest, the outermost counted. etcd's limit of 128 operations, of which
@@ -130,6 +132,14 @@ export function attributeCommand(command: Uint8Array, { user, revision }: Identi
   return writer.finish()
 }
 
+/** A command that a member asks for on its own account, which it may always do. */
+export function ownCommand(command: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + command.byteLength)
+  bytes[0] = OWN
+  bytes.set(command, 1)
+  return bytes
+}
+
 /**
  * Throws a CodecError unless the bytes are one whole command, whoever asks for it. The keys and
  * values are views.
@@ -140,7 +150,7 @@ export function decodeCommand(bytes: Uint8Array): KvCommand {
   if (format === ATTRIBUTED) {
     readIdentity(reader)
     format = reader.u8()
-  }
+  } else if (format === OWN) format = reader.u8()
   if (format !== FORMAT) throw new CodecError('a command of an unknown version')
   const command = readCommand(reader)
   reader.end()
@@ -148,7 +158,8 @@ export function decodeCommand(bytes: Uint8Array): KvCommand {
 }
 
 /** Who asks for a command, or null if it does not say. Throws a CodecError if it says it badly. */
-export function identityOf(bytes: Uint8Array): Identity | null {
+export function identityOf(bytes: Uint8Array): Identity | 'member' | null {
+  if (bytes[0] === OWN) return 'member'
   if (bytes[0] !== ATTRIBUTED) return null
   const reader = new Reader(bytes)
   reader.u8()

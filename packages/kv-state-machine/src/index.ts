@@ -10,6 +10,7 @@ export {
   encodeCommand,
   identityOf,
   MAX_TXN_DEPTH,
+  ownCommand,
 } from './command-codec.ts'
 export type { Access } from './auth-access.ts'
 export type * from './auth-types.ts'

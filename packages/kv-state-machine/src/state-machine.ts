@@ -282,7 +282,9 @@ class KvMachine implements KvStateMachine {
   }
 
   #refusalOf(command: KvCommand, data: Uint8Array): KvFailure['code'] | null {
-    return accessOf(this.#auth, this.#store.leases, identityOf(data)).command(command)
+    const identity = identityOf(data)
+    if (identity === 'member') return null
+    return accessOf(this.#auth, this.#store.leases, identity).command(command)
   }
 
   #carryOut(command: KvCommand, index: number): KvResult {
