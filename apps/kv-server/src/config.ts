@@ -35,6 +35,8 @@ export interface ServerConfig {
   readonly isNewCluster: boolean
   /** Where other members are found, for one that waits to be added and knows nobody yet. */
   readonly contacts: readonly Peer[]
+  /** Go on alone with the data that this member has, after the others were lost for good. */
+  readonly forceNewCluster: boolean
   readonly strictReconfigCheck: boolean
   readonly maxLearners: number
   /** How often the leader compares what the members hold, in milliseconds; 0 for never. */
@@ -89,6 +91,7 @@ export function resolveConfig(
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
     clusterToken: settings['initial-cluster-token'],
     contacts: [],
+    forceNewCluster: settings['force-new-cluster'],
     strictReconfigCheck: settings['strict-reconfig-check'],
     maxLearners: settings['max-learners'],
     corruptCheckMs: settings['corrupt-check-time'],

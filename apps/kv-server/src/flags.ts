@@ -18,6 +18,7 @@ export interface Settings {
   readonly 'initial-cluster': string
   readonly 'initial-cluster-state': 'new' | 'existing'
   readonly 'initial-cluster-token': string
+  readonly 'force-new-cluster': boolean
   readonly 'strict-reconfig-check': boolean
   readonly 'max-learners': number
   readonly 'initial-corrupt-check': boolean
@@ -77,6 +78,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
     'found a cluster, or join one that runs',
   ),
   'initial-cluster-token': text('token', 'etcd-cluster', 'tells clusters with the same URLs apart'),
+  'force-new-cluster': onOff(false, 'go on alone after all others were lost for good'),
   'strict-reconfig-check': onOff(true, 'refuse members where too few of them would run'),
   'max-learners': whole('members', 1, [0], 'most members that do not vote'),
   'initial-corrupt-check': onOff(false, 'compare keys with the others before serving'),

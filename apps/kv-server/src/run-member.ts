@@ -1,8 +1,10 @@
 /** A member from its parts to its end: by signal, or because it cannot go on. */
+import { RaftError, recoverCluster } from '@coracle/raft-core'
 import { formatEndpoint, type ServerConfig } from './config.ts'
 import { explain } from './failure.ts'
 import {
   claimDirectory,
+  type Identity,
   recordIdentity,
   recordRemoval,
   RemovedError,
@@ -10,6 +12,7 @@ import {
 } from './identity.ts'
 import type { Log } from './log.ts'
 import { storageOf, transportOf } from './parts.ts'
+import { addressOfUrls } from './peers/addresses.ts'
 import { takePlace } from './peers/joining.ts'
 import { peerServer } from './peers/peer-server.ts'
 import { type Server, startServer } from './server.ts'
@@ -65,6 +68,7 @@ function askedToStop(log: Log): Promise<string> {
 async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): Promise<void> {
   const identity = await claimDirectory(flags)
   const config = identity === null ? await takePlace(flags) : withIdentity(flags, identity)
+  if (flags.forceNewCluster) await beginAnew(config, identity, log)
   using peers = peerServer(config)
   const storage = storageOf(config)
   const transport = transportOf(config, log, (socket) => peers.accept(socket))
@@ -87,6 +91,33 @@ async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): 
   }
 }
 
+/**
+ * Goes on as the only member, with what this one has: the last resort after the others were lost for
+ * good. What only they had is gone. Their ids are never used again.
+ */
+async function beginAnew(
+  { member, ...config }: ServerConfig,
+  identity: Identity | null,
+  log: Log,
+): Promise<void> {
+  if (identity === null) return
+  await using storage = storageOf({ member, ...config })
+  const members = [{ id: member.nodeId, address: addressOfUrls(member.peerUrls) }]
+  const { previous, position, knownCommitted } = await recoverCluster(storage, {
+    id: member.nodeId,
+    members,
+    commitUncertain: true,
+  })
+  log.warn(
+    {
+      'previous-voters': previous.voters,
+      'known-committed-index': knownCommitted,
+      'recovered-index': position.index - 1,
+    },
+    'forced to be a new cluster of one member: what only the others had is lost',
+  )
+}
+
 function announce(config: ServerConfig, log: Log): void {
   log.info(
     {
@@ -104,8 +135,8 @@ function announce(config: ServerConfig, log: Log): void {
 }
 
 /** Resolves when the member is told to stop. Throws what ended it, if that came first. */
-async function untilOver(told: Promise<unknown>, { node, removed }: Server): Promise<void> {
-  const removal = removed.then((isRemoved) => (isRemoved ? new RemovedError() : null))
-  const failure = await Promise.race([told.then(() => null), node.stopped, removal])
+async function untilOver(told: Promise<unknown>, { node }: Server): Promise<void> {
+  const failure = await Promise.race([told.then(() => null), node.stopped])
+  if (failure instanceof RaftError && failure.code === 'REMOVED') throw new RemovedError()
   if (failure !== null) throw failure
 }

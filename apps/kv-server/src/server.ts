@@ -15,7 +15,6 @@ import { addressOfUrls, overFirstUrls, urlsOfAddress } from './peers/addresses.t
 import { compareWith, differing } from './peers/corruption.ts'
 import { forwardCall } from './peers/peer-client.ts'
 import type { PeerServer } from './peers/peer-server.ts'
-import { untilRemoved } from './peers/removal.ts'
 import { publishMember } from './publish.ts'
 import { logEvents } from './raft-log.ts'
 
@@ -40,8 +39,6 @@ export interface Server extends AsyncDisposable {
    * URLs; with false if the server was disposed, or the node stopped, before that.
    */
   readonly ready: Promise<boolean>
-  /** Resolves with true when the member was removed from the cluster; with false if it was disposed before. */
-  readonly removed: Promise<boolean>
 }
 
 /** Requests that go on when the server is to stop get this long. */
@@ -70,7 +67,7 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   })
   try {
     if (config.initialCorruptCheck) await checkAgainstOthers(config, node, stateMachine)
-    const api = await serveClients(config, { node, stateMachine, defragment: parts.defragment })
+    const api = await serveClients(config, { ...parts, node, stateMachine })
     const { answerForwarded } = api
     peers?.serve({ clusterId: config.clusterId.toString(16), node, stateMachine, answerForwarded })
     return new Member(config, { node, stateMachine, api, log })
@@ -122,11 +119,9 @@ async function checkAgainstOthers(
 
 function serveClients(
   config: ServerConfig,
-  parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> & {
-    readonly defragment: (() => Promise<void>) | undefined
-  },
+  parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> & Pick<ServerParts, 'defragment' | 'log'>,
 ): Promise<EtcdServer> {
-  const { node, stateMachine, defragment } = parts
+  const { node, stateMachine, defragment, log } = parts
   const clusterId = config.clusterId.toString(16)
   return etcdServer({
     node,
@@ -138,7 +133,16 @@ function serveClients(
       maxLearners: config.maxLearners,
     },
     member: { id: config.member.id },
-    forward: (call) => forwardCall(call, { clusterId, timeoutMs: requestTimeoutMs(config) }),
+    forward: (call) =>
+      forwardCall(call, { clusterId, timeoutMs: requestTimeoutMs(config) }).catch(
+        (error: unknown) => {
+          log.warn(
+            { error: String(error), 'leader-id': call.leader.id },
+            'lost a call to the leader',
+          )
+          throw error
+        },
+      ),
     ...(defragment === undefined ? {} : { defragment }),
     electionTimeoutMs: config.electionMs,
     limits: {
@@ -168,7 +172,6 @@ interface MemberParts {
 class Member implements Server {
   readonly node: RaftNode<KvResult>
   readonly ready: Promise<boolean>
-  readonly removed: Promise<boolean>
   readonly #api: EtcdServer
   readonly #stateMachine: KvStateMachine
   readonly #log: Log
@@ -183,11 +186,8 @@ class Member implements Server {
     this.#log = parts.log
     this.#electionMs = config.electionMs
     this.ready = this.#publish(config)
-    const clusterId = config.clusterId.toString(16)
-    const { signal } = this.#disposed
-    const { electionMs } = config
-    this.removed = untilRemoved(this.node, { clusterId, electionMs, signal })
-    if (config.corruptCheckMs > 0) this.#compareForEver(clusterId, config.corruptCheckMs)
+    if (config.corruptCheckMs > 0)
+      this.#compareForEver(config.clusterId.toString(16), config.corruptCheckMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

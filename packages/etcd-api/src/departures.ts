@@ -1,34 +1,26 @@
 /**
- * Who was removed is written down beside the keys, so that a member which was away meanwhile can be
- * told by any other. The leader sees to it, whoever removed the member and whatever failed since.
+ * What removed members said of themselves is forgotten, and their alarms are cleared: nobody else
+ * could clear them. The leader sees to it, whoever removed the member and whatever failed since.
  */
 import { encodeCommand } from '@coracle/kv-state-machine'
 import type { NodeId } from '@coracle/raft-core'
 import type { ServiceContext } from './context.ts'
 
-const NOBODY = { cancelled: false }
-
-/** Writes down that these are gone. Never rejects: what fails is seen to later. */
-export async function recordDeparture(
-  context: ServiceContext,
-  ids: readonly NodeId[],
-): Promise<void> {
-  const command = encodeCommand({ type: 'remove-members', request: { ids } })
-  await context.propose(command, NOBODY).catch(() => {})
-}
-
 /** Looks once in an election timeout for members that said something of themselves and are none any more. */
-export function recordDepartures(context: ServiceContext): Disposable {
+export function forgetDeparted(context: ServiceContext): Disposable {
   const { environment, electionTimeoutMs } = context.options
   let isBusy = false
   const look = async (): Promise<void> => {
-    const gone = departed(context)
-    if (isBusy || gone.length === 0) return
+    const ids = departed(context)
+    if (isBusy || ids.length === 0) return
     isBusy = true
-    await recordDeparture(context, gone)
-    isBusy = false
+    const command = encodeCommand({ type: 'forget-members', request: { ids } })
+    await context.proposeOwn(command).finally(() => {
+      isBusy = false
+    })
   }
   const stop = environment.every(electionTimeoutMs, () => {
+    // What fails is found again.
     look().catch(() => {})
   })
   return { [Symbol.dispose]: stop }
@@ -40,5 +32,11 @@ function departed({ options: { node, stateMachine } }: ServiceContext): readonly
   if (role !== 'leader' || membershipIndex > commitIndex) return []
   const present = new Set([...membership.voters, ...membership.outgoing, ...membership.learners])
   const published = stateMachine.members().map(({ id }) => id)
-  return published.filter((id) => !present.has(id))
+  const alarmed = stateMachine.alarms().map(({ memberId }) => memberId)
+  const gone = new Set(membership.removed.map(({ id }) => id))
+  // An alarm about somebody who never was a member is whoever raised it's to clear.
+  return [
+    ...published.filter((id) => !present.has(id)),
+    ...alarmed.filter((id) => gone.has(id) && !published.includes(id)),
+  ]
 }

@@ -22,8 +22,11 @@ export type ForwardedAnswer =
   | { readonly response: Uint8Array }
   | { readonly code: number; readonly message: string }
 
-/** Brings a call to the leader. Rejects if it is not known what became of it. */
-export type Forward = (call: ForwardedCall) => Promise<ForwardedAnswer>
+/**
+ * Brings a call to the leader. Null if the leader cannot be reached, so that nothing happened; rejects
+ * if it is not known what became of the call.
+ */
+export type Forward = (call: ForwardedCall) => Promise<ForwardedAnswer | null>
 
 /** A method by its path and the full names of its messages. */
 export interface Declared {
@@ -123,6 +126,7 @@ async function atLeader(
       throw errors.timeoutConnectionLost
     },
   )
+  if (answer === null) return null
   if ('code' in answer) {
     if (answer.message === errors.notLeader.message) return null
     throw new EtcdError(answer.code, answer.message)

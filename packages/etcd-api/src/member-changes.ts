@@ -11,7 +11,6 @@ import {
   RaftError,
 } from '@coracle/raft-core'
 import type { ServiceContext } from './context.ts'
-import { recordDeparture } from './departures.ts'
 import * as errors from './errors.ts'
 import { memberId, nodeIdOf } from './ids.ts'
 import { pause } from './pause.ts'
@@ -64,26 +63,20 @@ class Changes implements MemberChanges {
     return { id, membership }
   }
 
-  async remove(id: NodeId): Promise<Membership> {
-    const membership = await this.#change(async (status) => {
+  remove(id: NodeId): Promise<Membership> {
+    return this.#change(async (status) => {
       await this.#mayRemove(status, id)
       checkMember(status.membership, id)
       return { type: 'remove', id }
     })
-    const { environment, electionTimeoutMs } = this.#context.options
-    // A leader that removed itself may not be heard any more: the next one makes up for it.
-    await Promise.race([
-      recordDeparture(this.#context, [id]),
-      pause(environment, electionTimeoutMs),
-    ])
-    return membership
   }
 
   update(id: NodeId, peerUrls: readonly string[]): Promise<Membership> {
     const urls = checkUrls(peerUrls)
-    return this.#change(({ membership }) => {
+    return this.#change(async ({ membership, id: leader }) => {
       checkMember(membership, id)
       this.#checkUnused(urls, membership, id)
+      if (id === leader && membership.voters.length > 1) await this.#handOver()
       return { type: 'move', peer: { id, address: urls.join(',') } }
     })
   }
@@ -112,8 +105,7 @@ class Changes implements MemberChanges {
       const change = await decide(status)
       try {
         const changed = node.changeMembership([change], { expectedIndex })
-        const isSecond = change.type === 'add-voter' && status.membership.voters.length === 1
-        return await (isSecond ? this.#agreedAlone(status, changed) : changed)
+        return await (change.type === 'add-voter' ? this.#agreedBefore(status, changed) : changed)
       } catch (error) {
         if (!(error instanceof RaftError)) throw error
         const wasFirst = node.status().membershipIndex === expectedIndex
@@ -127,20 +119,33 @@ class Changes implements MemberChanges {
   }
 
   /**
-   * Until its second member runs, a cluster of one that grows has no majority any more, and nobody
-   * starts a member before it was told that it was added. So this is answered, as in etcd, as soon as
-   * the one that was there agrees: when it has the change on its disk.
+   * A change is in effect as soon as it is in the log (§6), so a new voter may be needed for the very
+   * majority that commits it; and nobody starts a member before it was told that it was added. So
+   * this is answered, as in etcd, when a majority of those that were there have it on their disks:
+   * whoever leads from now on has it, too.
    */
-  #agreedAlone(before: NodeStatus, changed: Promise<Membership>): Promise<Membership> {
+  #agreedBefore(before: NodeStatus, changed: Promise<Membership>): Promise<Membership> {
     const { node, environment } = this.#context.options
+    const { voters } = before.membership
     return new Promise((resolve, reject) => {
       const stop = environment.every(RETRY_MS, () => {
-        const { term, membership, membershipIndex, durableIndex } = node.status()
-        const isThere = membershipIndex > before.membershipIndex && durableIndex >= membershipIndex
-        if (term === before.term && isThere) resolve(membership)
+        const { id, term, membership, membershipIndex, durableIndex, peers } = node.status()
+        if (term !== before.term || membershipIndex <= before.membershipIndex) return
+        const matches = [{ id, matchIndex: durableIndex }, ...peers]
+        const agreed = matches.filter(
+          (each) => voters.includes(each.id) && each.matchIndex >= membershipIndex,
+        )
+        if (agreed.length > voters.length / 2) resolve(membership)
       })
       changed.then(resolve, reject).finally(stop)
     })
+  }
+
+  /** A leader that moves is not found where it still is: somebody else has to see the move through. */
+  async #handOver(): Promise<never> {
+    const { node } = this.#context.options
+    await node.transferLeadership().catch(() => {})
+    throw new RaftError('NOT_LEADER', 'a leader that moves hands over first')
   }
 
   async #mayAdd(status: NodeStatus, isLearner: boolean): Promise<void> {
@@ -212,9 +217,9 @@ class Changes implements MemberChanges {
   }
 
   /** As in etcd, but with chance for the time of day: no two members ever get the same id. */
-  #newId(urls: readonly string[], { voters, learners }: Membership): NodeId {
-    const { environment, stateMachine } = this.#context.options
-    const taken = new Set([...voters, ...learners, ...stateMachine.removedMembers()])
+  #newId(urls: readonly string[], { peers, removed }: Membership): NodeId {
+    const { environment } = this.#context.options
+    const taken = new Set([...peers, ...removed].map(({ id }) => id))
     for (;;) {
       const salt = Math.floor(environment.random() * Number.MAX_SAFE_INTEGER)
       const id = memberId(urls, String(salt))

@@ -6,7 +6,7 @@ import { raiseAlarm } from './alarms.ts'
 import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
-import { recordDepartures } from './departures.ts'
+import { forgetDeparted } from './departures.ts'
 import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
 import type { Endpoint } from './http/endpoints.ts'
@@ -54,7 +54,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
   const calls = leaderCalls(context)
-  const departures = recordDepartures(context)
+  const departures = forgetDeparted(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,

@@ -15,6 +15,8 @@ import {
 } from './protocol.ts'
 
 const MAX_ANSWER_BYTES = 8 << 20
+/** There was no connection, so nothing left this member. */
+const NEVER_SENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENOTFOUND'])
 
 interface Question {
   readonly method: 'GET' | 'POST'
@@ -46,14 +48,21 @@ export async function askCluster(
   return null
 }
 
-/** Brings a call to the leader. Rejects if it is not known what became of it. */
+/** Brings a call to the leader. Null if it cannot be reached; rejects if it is not known what became of it. */
 export async function forwardCall(
   { leader, path, request }: ForwardedCall,
   options: { readonly clusterId: string; readonly timeoutMs: number },
-): Promise<ForwardedAnswer> {
+): Promise<ForwardedAnswer | null> {
   const [base] = urlsOfAddress(leader.address)
   const url = `${base}${FORWARD_PATH}${path}`
-  const { status, body } = await ask({ method: 'POST', url, body: request, ...options })
+  const answer = await ask({ method: 'POST', url, body: request, ...options }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (NEVER_SENT.has(error.code ?? '')) return null
+      throw error
+    },
+  )
+  if (answer === null) return null
+  const { status, body } = answer
   if (status === 200) return { response: body }
   const refusal = status === 422 ? parseRefusal(new TextDecoder().decode(body)) : null
   if (refusal === null) throw new Error(`${url} answered with status ${status}`)

@@ -106,7 +106,7 @@ function viewOf({ clusterId, node, stateMachine }: PeerAnswers): ClusterView {
         isLearner,
       }),
     ),
-    removed: stateMachine.removedMembers(),
+    removed: membership.removed.map(({ id }) => id),
   }
 }
 
