@@ -81,6 +81,7 @@ export function applyChanges(
   changes: readonly MembershipChange[],
   isCaughtUp: (id: NodeId) => boolean,
 ): Membership | string {
+  if (changes.length === 0) return 'nothing is to change'
   const voters = new Set(current.voters)
   const learners = new Set(current.learners)
   const peers = new Map(current.peers.map((peer) => [peer.id, peer]))
