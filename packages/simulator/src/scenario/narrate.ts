@@ -30,6 +30,8 @@ export function narrate(event: RaftEvent): string | null {
         : `${node} voted for ${event.candidate} at term ${term}`
     case 'role-changed':
       return narrateRole(node, term, event.role, event.leader)
+    case 'leader-stalled':
+      return `${node} leads and stands still: ${event.why === 'disk' ? 'its disk' : 'its process'}`
     case 'entries-appended':
       return event.from === event.last.index
         ? `${node} appended ${place(event.last)}`
