@@ -136,7 +136,7 @@ test('however members come and go, the logs agree; and in the end those who take
     fc.property(steps, (taken) => {
       recover(walk(taken, { maxPromotionLag: 3, minBatchBytes: 0 }))
     }),
-    { numRuns: 12 },
+    { numRuns: 60 },
   )
 }, 20_000)
 
@@ -145,6 +145,6 @@ test('nothing of that rests on PreVote or CheckQuorum', () => {
     fc.property(steps, (taken) => {
       walk(taken, { preVote: false, checkQuorum: false, maxPromotionLag: 3, minBatchBytes: 0 })
     }),
-    { numRuns: 20 },
+    { numRuns: 60 },
   )
 }, 20_000)
