@@ -230,6 +230,8 @@ class Member implements FakeMember, AsyncDisposable {
         return 1
       },
       status,
+      changeMembership: () => Promise.reject(new Error('the members stay')),
+      transferLeadership: () => Promise.reject(new Error('the test says who leads')),
       async *watch({ signal } = {}) {
         for (;;) {
           yield status()
