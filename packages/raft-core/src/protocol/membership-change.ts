@@ -2,6 +2,7 @@ import { encodeMembership } from '../codec/records.ts'
 import type { LogIndex, Membership, MembershipChange, NodeId, Peer } from '../types.ts'
 import { appendToLog } from './append-entries.ts'
 import { knowsCommitted } from './commit.ts'
+import { isHeard } from './progress.ts'
 import { isVoter } from './quorum.ts'
 import { confirmReads } from './read-index.ts'
 import { becomeFollower } from './roles.ts'
@@ -71,7 +72,7 @@ function appendMembership(raft: RaftState, next: Membership): LogIndex {
 /** A learner whose log is this close to the leader's soon has all of it (thesis 4.2.1). */
 function hasCaughtUp(raft: RaftState, id: NodeId): boolean {
   const peer = progressOf(raft, id)
-  if (peer === null || !peer.active) return false
+  if (peer === null || !isHeard(peer)) return false
   return peer.matchIndex + raft.options.maxPromotionLag >= raft.log.lastIndex
 }
 
