@@ -21,11 +21,11 @@ const change: fc.Arbitrary<MembershipChange> = fc.oneof(
 )
 const changes = fc.array(change, { minLength: 1, maxLength: 5 })
 
-type Standing = 'voter' | 'learner'
+type Standing = 'voter' | 'learner' | 'removed'
 
 /** Any membership that is not joint, with at least one voter. */
 const current: fc.Arbitrary<Membership> = fc
-  .array(fc.constantFrom<Standing | null>('voter', 'voter', 'learner', null), {
+  .array(fc.constantFrom<Standing | null>('voter', 'voter', 'learner', 'removed', null), {
     minLength: ids.length,
     maxLength: ids.length,
   })
@@ -34,7 +34,13 @@ const current: fc.Arbitrary<Membership> = fc
     const of = (standing: Standing): readonly NodeId[] =>
       ids.filter((_, at) => standings[at] === standing)
     const { peers } = voters(...of('voter'), ...of('learner'))
-    return { voters: of('voter'), outgoing: [], learners: of('learner'), peers }
+    return {
+      voters: of('voter'),
+      outgoing: [],
+      learners: of('learner'),
+      peers,
+      removed: of('removed').map((name) => ({ id: name, address: `old-${name}` })),
+    }
   })
 
 interface Model {
@@ -46,8 +52,9 @@ const modelOf = (membership: Membership): Model => ({
   standing: new Map([
     ...membership.voters.map((name) => [name, 'voter'] as const),
     ...membership.learners.map((name) => [name, 'learner'] as const),
+    ...membership.removed.map((gone) => [gone.id, 'removed'] as const),
   ]),
-  address: new Map(membership.peers.map((of) => [of.id, of.address])),
+  address: new Map([...membership.removed, ...membership.peers].map((of) => [of.id, of.address])),
 })
 
 /** One change after the other, on a map of who is what; null if any of them makes no sense. */
@@ -63,14 +70,14 @@ function slowly(membership: Membership, asked: readonly MembershipChange[]): Mod
       'add-learner': is === null,
       'promote-learner': is === 'learner',
       'demote-voter': is === 'voter',
-      remove: is !== null,
-      move: is !== null,
+      remove: is === 'voter' || is === 'learner',
+      move: is === 'voter' || is === 'learner',
     }[one.type]
     if (!fits) return null
     if ('peer' in one) address.set(name, one.peer.address)
     if (one.type === 'add-voter' || one.type === 'promote-learner') standing.set(name, 'voter')
     if (one.type === 'add-learner' || one.type === 'demote-voter') standing.set(name, 'learner')
-    if (one.type === 'remove') standing.delete(name)
+    if (one.type === 'remove') standing.set(name, 'removed')
   }
   return [...standing.values()].includes('voter') ? { standing, address } : null
 }

@@ -5,7 +5,9 @@ import { Cluster } from './support/cluster.ts'
 import { Server, type ServerOptions } from './support/server.ts'
 
 const founders = ['a', 'b', 'c'] as const
-const everybody = [...founders, 'd', 'e'] as const
+/** Those who leave never come back, so there are several to take their places. */
+const strangers = ['d', 'e', 'f', 'g'] as const
+const everybody = [...founders, ...strangers] as const
 const id = fc.constantFrom(...everybody)
 
 const change: fc.Arbitrary<MembershipChange> = fc.oneof(
@@ -96,10 +98,10 @@ function act(cluster: Cluster, step: Action, count: number): void {
 
 function walk(steps: readonly Action[], options: ServerOptions): Cluster {
   const cluster = new Cluster(founders, options)
-  for (const [at, stranger] of (['d', 'e'] as const).entries())
+  for (const [at, stranger] of strangers.entries())
     cluster.servers.set(
       stranger,
-      new Server({ ...options, id: stranger, random: () => 0.35 + at / 3 }),
+      new Server({ ...options, id: stranger, random: () => 0.35 + at / 7 }),
     )
   cluster.elect('a')
   for (const [count, step] of steps.entries()) {

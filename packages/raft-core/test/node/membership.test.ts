@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { MembershipChange } from '../../src/types.ts'
-import { text } from '../support/messages.ts'
+import { text, voters } from '../support/messages.ts'
 import { watchOutcome, World } from '../support/world.ts'
 
 const ids = ['a', 'b', 'c']
+/** Whom a newcomer can answer before it is told who takes part. */
+const contacts = voters(...ids).peers
 const addVoter = (id: string): MembershipChange => ({
   type: 'add-voter',
   peer: { id, address: id },
@@ -13,8 +15,8 @@ const remove = (id: string): MembershipChange => ({ type: 'remove', id })
 describe('changeMembership', () => {
   test('resolves with the new membership once it is committed, and joint no longer', async () => {
     await using world = await World.of(ids)
-    await world.start('d')
-    await world.start('e')
+    await world.start('d', { contacts })
+    await world.start('e', { contacts })
     world.isolate('d', 'e')
     const outcome = watchOutcome(
       world.at('a').node.changeMembership([remove('c'), addVoter('d'), addVoter('e')]),
@@ -30,7 +32,7 @@ describe('changeMembership', () => {
   test('a node that is added gets what was applied before', async () => {
     await using world = await World.of(ids)
     watchOutcome(world.at('a').node.propose(text('x')))
-    await world.start('d')
+    await world.start('d', { contacts })
     watchOutcome(world.at('a').node.changeMembership([addVoter('d')]))
     await world.tick(3)
     expect(world.at('d').machine.state).toEqual(['x'])
