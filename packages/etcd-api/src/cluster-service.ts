@@ -1,11 +1,11 @@
 /** etcdserverpb.Cluster: who the members are. */
 import type { MemberAttributes } from '@coracle/kv-state-machine'
 import type { NodeStatus, Peer } from '@coracle/raft-core'
+import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import { memberIdOf } from './ids.ts'
 import { fromBigInt } from './int64.ts'
 import { type Method, unary } from './method.ts'
-import type { Cancellable } from './pending.ts'
 import type { Member, MemberListRequest, MemberListResponse } from './wire.ts'
 
 export function clusterService(context: ServiceContext): Record<string, Method> {

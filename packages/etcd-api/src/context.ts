@@ -1,5 +1,6 @@
 /** What every service is made with. */
 import type { KvResult } from '@coracle/kv-state-machine'
+import type { Cancellable } from './call.ts'
 import * as errors from './errors.ts'
 import { fromBigInt, type Int64 } from './int64.ts'
 import { followLeadership, type Leadership } from './leadership.ts'
@@ -10,7 +11,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
-import { type Cancellable, type PendingRequests, pendingRequests } from './pending.ts'
+import { type PendingRequests, pendingRequests } from './pending.ts'
 import type { ResponseHeader } from './wire.ts'
 
 export interface ServiceContext extends AsyncDisposable {

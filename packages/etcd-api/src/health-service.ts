@@ -1,5 +1,6 @@
 /** grpc.health.v1.Health: whether this member serves at all, for load balancers and kubelets. */
-import { type ServerWritableStream, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
+import type { Call } from './call.ts'
 import { EtcdError } from './errors.ts'
 import { type Method, serverStream, unary } from './method.ts'
 import type { HealthCheckRequest, HealthCheckResponse } from './wire.ts'
@@ -24,8 +25,8 @@ function check(request: HealthCheckRequest): HealthCheckResponse {
 /** Tells the state once: it does not change until the connection ends. */
 async function* watch(
   request: HealthCheckRequest,
-  call: ServerWritableStream<HealthCheckRequest, HealthCheckResponse>,
+  call: Call,
 ): AsyncGenerator<HealthCheckResponse> {
   yield { status: request.service === '' ? SERVING : SERVICE_UNKNOWN }
-  if (!call.cancelled) await new Promise<void>((resolve) => call.once('cancelled', resolve))
+  await new Promise<void>((resolve) => call.onceOver(resolve))
 }

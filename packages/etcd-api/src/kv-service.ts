@@ -1,5 +1,6 @@
 /** etcdserverpb.KV: range, put, delete, transactions and compaction. */
 import { encodeCommand, type KvFailure, type KvResult } from '@coracle/kv-state-machine'
+import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import { kvError } from './errors.ts'
 import { toSafeInteger } from './int64.ts'
@@ -13,7 +14,6 @@ import {
 } from './kv-requests.ts'
 import { deleteRangeResponse, putResponse, rangeResponse, txnResponse } from './kv-responses.ts'
 import { type Method, serverStream, unary } from './method.ts'
-import type { Cancellable } from './pending.ts'
 import { putCost, type Quota, quota, txnCost } from './quota.ts'
 import { rangeChunks, refuseUnstreamable } from './range-stream.ts'
 import type * as wire from './wire.ts'

@@ -1,6 +1,7 @@
 /** etcdserverpb.Lease: keys that live as long as somebody says so. */
 import { encodeCommand } from '@coracle/kv-state-machine'
 import { answerInOrder } from './answer-in-order.ts'
+import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
@@ -8,7 +9,6 @@ import { outcome } from './kv-service.ts'
 import { leaseClock, type LeaseClock, type TimedLease } from './lease-clock.ts'
 import { lessor } from './lessor.ts'
 import { duplex, type Method, unary } from './method.ts'
-import type { Cancellable } from './pending.ts'
 import { quota } from './quota.ts'
 import { renewals, type Renewals } from './renewals.ts'
 import { requestIds, type RequestIds } from './request-ids.ts'
@@ -89,7 +89,7 @@ function keepAlive(context: ServiceContext, batches: Renewals) {
     return { header, ID, TTL: await batches.renew(toBigInt(ID)) }
   }
   return (call: wire.LeaseKeepAliveCall): void => {
-    answerInOrder(call, answer).catch((error: unknown) => call.emit('error', error))
+    answerInOrder(call, answer)
   }
 }
 

@@ -1,11 +1,11 @@
 /** etcdserverpb.Maintenance: how this member is doing. */
+import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
 import { memberIdOf } from './ids.ts'
 import { fromBigInt, toSafeInteger } from './int64.ts'
 import { succeeded } from './kv-service.ts'
 import { type Method, unary } from './method.ts'
-import type { Cancellable } from './pending.ts'
 import { ETCD_STORAGE_VERSION, ETCD_VERSION } from './version.ts'
 import type {
   AlarmRequest,

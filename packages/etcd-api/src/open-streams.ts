@@ -3,18 +3,14 @@
  * asked for it, the loss of the leader.
  */
 import type { Environment } from '@coracle/raft-core'
-import type { Metadata } from '@grpc/grpc-js'
+import type { Call } from './call.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import type { Leadership } from './leadership.ts'
 
-/** The part of a gRPC stream that it takes to end it. */
-export interface OpenStream {
-  readonly metadata: Metadata
-  /** grpc-js ends a stream with the status of an error that is emitted on it. */
-  emit(event: 'error', error: EtcdError): boolean
-  /** Emitted when the stream is over, whoever ended it. */
-  once(event: 'cancelled', listener: () => void): unknown
+/** The part of a stream that it takes to end it. */
+export interface OpenStream extends Pick<Call, 'metadata' | 'onceOver'> {
+  end(error: EtcdError): void
 }
 
 export interface OpenStreams extends Disposable {
@@ -43,12 +39,12 @@ export function openStreams(
   const streams: OpenStreams = {
     add(stream) {
       if (isStopped) {
-        stream.emit('error', errors.stopped)
+        stream.end(errors.stopped)
         return
       }
       all.add(stream)
-      if (stream.metadata.get('hasleader')[0] === 'true') led.add(stream)
-      stream.once('cancelled', () => {
+      if (stream.metadata('hasleader') === 'true') led.add(stream)
+      stream.onceOver(() => {
         all.delete(stream)
         led.delete(stream)
       })
@@ -67,5 +63,5 @@ export function openStreams(
 function end(streams: Set<OpenStream>, error: EtcdError): void {
   const ending = [...streams]
   streams.clear()
-  for (const stream of ending) stream.emit('error', error)
+  for (const stream of ending) stream.end(error)
 }

@@ -8,15 +8,11 @@
  * its place among the pending until then, so that the bounds hold for both.
  */
 import type { Environment } from '@coracle/raft-core'
+import type { Cancellable } from './call.ts'
 import * as errors from './errors.ts'
 import type { EtcdError, FailureContext } from './errors.ts'
 import type { Leadership } from './leadership.ts'
 import type { EtcdLimits } from './options.ts'
-
-/** The part of a gRPC call that says that its client is gone. */
-export interface Cancellable {
-  readonly cancelled: boolean
-}
 
 export interface Ask<Answer> {
   readonly call: Cancellable

@@ -1,6 +1,7 @@
 /** A gRPC server of the etcd v3 API. */
 import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
 import type { Environment } from '@coracle/raft-core'
+import { definitionOf, handlerOf } from './grpc-carrier.ts'
 import { type Listener, listen } from './listener.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
 import { createEtcdServices } from './services.ts'
@@ -36,7 +37,10 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
   const { limits, environment } = resolveOptions(options)
   const services = createEtcdServices(options)
   const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
-  for (const { definition, handlers } of services.services) grpc.addService(definition, handlers)
+  for (const rpc of services.rpcs.values()) {
+    const { method } = rpc.schema
+    grpc.addService({ [method]: definitionOf(rpc.schema) }, { [method]: handlerOf(rpc) })
+  }
   // Connections are accepted here rather than by gRPC, which cannot cut off those that are left.
   const connections = grpc.createConnectionInjector(ServerCredentials.createInsecure())
   const listeners: Listener[] = []

@@ -1,29 +1,25 @@
-/** All services of the etcd v3 API, ready to be added to a gRPC server. */
-import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
+/** All methods of the etcd v3 API, ready to be called by whatever carries calls. */
 import { clusterService } from './cluster-service.ts'
-import { type ServiceContext, serviceContext } from './context.ts'
+import { serviceContext } from './context.ts'
 import { healthService } from './health-service.ts'
 import { kvService } from './kv-service.ts'
 import { leaseService } from './lease-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
-import { definitionOf, handlerOf, type Method } from './method.ts'
+import { type Method, type Rpc, rpcOf } from './method.ts'
 import type { EtcdServicesOptions } from './options.ts'
 import { allMethods } from './schema.ts'
 import { watchService } from './watch-service.ts'
-
-/** One gRPC service, as `Server.addService` takes it. */
-export interface GrpcService {
-  readonly name: string
-  readonly definition: ServiceDefinition
-  readonly handlers: UntypedServiceImplementation
-}
 
 /**
  * The services over one node. Disposing them ends the requests that wait for the cluster, which
  * are answered with "etcdserver: server stopped"; the node and the state machine go on.
  */
 export interface EtcdServices extends AsyncDisposable {
-  readonly services: readonly GrpcService[]
+  /**
+   * Every method of the schema under its path (`/etcdserverpb.KV/Range`), in the order of the
+   * schema; those that nobody serves say so.
+   */
+  readonly rpcs: ReadonlyMap<string, Rpc>
   /** Ends the streams that would not end by themselves: a server that waits for its calls waits for them. */
   endStreams(): void
 }
@@ -39,31 +35,17 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     'etcdserverpb.Maintenance': maintenanceService(context),
     'grpc.health.v1.Health': healthService(),
   }
+  const rpcs = new Map<string, Rpc>()
+  for (const schema of allMethods()) {
+    const method = methods[schema.service]?.[schema.method]
+    rpcs.set(`/${schema.service}/${schema.method}`, rpcOf(schema, method, context))
+  }
   return {
-    services: assemble(methods, context),
+    rpcs,
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
       leases[Symbol.dispose]()
       await context[Symbol.asyncDispose]()
     },
   }
-}
-
-/** Every method of the schema gets a handler; those that nobody serves say so. */
-function assemble(
-  methods: Record<string, Record<string, Method>>,
-  context: ServiceContext,
-): GrpcService[] {
-  const services = new Map<
-    string,
-    { definition: ServiceDefinition; handlers: UntypedServiceImplementation }
-  >()
-  for (const schema of allMethods()) {
-    const service = services.get(schema.service) ?? { definition: {}, handlers: {} }
-    services.set(schema.service, service)
-    const method = methods[schema.service]?.[schema.method]
-    service.definition = { ...service.definition, [schema.method]: definitionOf(schema) }
-    service.handlers[schema.method] = handlerOf(schema, method, context)
-  }
-  return [...services].map(([name, service]) => ({ name, ...service }))
 }

@@ -1,12 +1,12 @@
-/** etcdserverpb.Watch over gRPC: at the client's pace, in bounded memory. */
-import type { ServerDuplexStream } from '@grpc/grpc-js'
+/** etcdserverpb.Watch: at the client's pace, in bounded memory. */
+import type { DuplexCall } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import { type Method, duplex } from './method.ts'
 import { codecOf } from './schema.ts'
 import { watchSession } from './watch-session.ts'
 import type * as wire from './wire.ts'
 
-type Call = ServerDuplexStream<wire.WatchRequest, Uint8Array>
+type Call = DuplexCall<wire.WatchRequest, wire.WatchResponse>
 
 /** About what a message takes beside its bytes while it waits. */
 const MESSAGE_BYTES = 256
@@ -18,7 +18,7 @@ export function watchService(context: ServiceContext): Record<string, Method> {
 }
 
 /**
- * Whatever is sent is counted until HTTP/2 has taken it. When too much waits, nothing more is taken
+ * Whatever is sent is counted until the client's connection has taken it. When too much waits, nothing more is taken
  * from the store, where it stays anyway, nor from the client, whose requests ask for answers; both
  * go on when half of it has gone. That a client sends no more requests ends nothing.
  */
@@ -45,13 +45,14 @@ function serve(context: ServiceContext, call: Call): void {
     call.resume()
   }
   const session = watchSession(context, send)
-  call.on('data', (request: wire.WatchRequest) => {
-    if (!isOver) session.handle(request)
+  call.receive({
+    message(request) {
+      if (!isOver) session.handle(request)
+    },
+    end() {},
   })
-  const end = (): void => {
+  call.onceOver(() => {
     isOver = true
     session[Symbol.dispose]()
-  }
-  call.once('error', end)
-  call.once('cancelled', end)
+  })
 }

@@ -5,7 +5,7 @@
  * encode a missing field is a zero, which is not written; members of a oneof are written even if
  * they are zero.
  */
-import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { DuplexCall } from './call.ts'
 import type { Int64 } from './int64.ts'
 
 export interface ResponseHeader {
@@ -149,7 +149,7 @@ export interface LeaseKeepAliveResponse {
   readonly TTL: Int64
 }
 
-export type LeaseKeepAliveCall = ServerDuplexStream<LeaseId, LeaseKeepAliveResponse>
+export type LeaseKeepAliveCall = DuplexCall<LeaseId, LeaseKeepAliveResponse>
 
 export interface LeaseTimeToLiveRequest {
   readonly ID: Int64

@@ -8,6 +8,7 @@ import { decodeCommand, type KvCommand } from '@coracle/kv-state-machine'
 import { serviceContext } from '../src/context.ts'
 import { leaseService } from '../src/lease-service.ts'
 import type { EtcdNode } from '../src/index.ts'
+import { FakeCall } from './fake-call.ts'
 
 export interface FakeCluster extends AsyncDisposable {
   /** All that was committed, in order. */
@@ -253,57 +254,18 @@ class Member implements FakeMember, AsyncDisposable {
   async renew(id: number): Promise<number> {
     const method = this.#service.methods['LeaseKeepAlive']
     if (method?.kind !== 'duplex') throw new Error('no stream')
-    const call = new OneRequest({ ID: id })
-    method.handle(call as never)
-    return await call.answered
+    const call = new FakeCall<object, { readonly TTL: number }>()
+    method.handle(call)
+    call.ask({ ID: id })
+    call.askNoMore()
+    await new Promise<void>((resolve) => call.onceOver(resolve))
+    if (call.ended) throw call.ended
+    return (call.take() as { readonly TTL: number }).TTL
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#service[Symbol.dispose]()
     await this.#context[Symbol.asyncDispose]()
-  }
-}
-
-/** What a two-way stream is to the service, with one request in it. */
-class OneRequest {
-  readonly cancelled = false
-  readonly writableNeedDrain = false
-  writableEnded = false
-  readonly #request: object
-  #ttl = -1
-  #settle: { resolve: (ttl: number) => void; reject: (error: unknown) => void } | null = null
-  /** The time that was answered. */
-  readonly answered: Promise<number>
-
-  constructor(request: object) {
-    this.#request = request
-    this.answered = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject }
-    })
-  }
-
-  on(name: string, listener: (request?: object) => void): this {
-    if (name === 'data') queueMicrotask(() => listener(this.#request))
-    if (name === 'end') queueMicrotask(() => listener())
-    return this
-  }
-
-  emit(_name: 'error', error: unknown): void {
-    this.writableEnded = true
-    this.#settle?.reject(error)
-  }
-
-  isPaused(): boolean {
-    return false
-  }
-
-  write(answer: { readonly TTL: number }): void {
-    this.#ttl = answer.TTL
-  }
-
-  end(): void {
-    this.writableEnded = true
-    this.#settle?.resolve(this.#ttl)
   }
 }
 

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { Metadata } from '@grpc/grpc-js'
 import { expect, test } from 'vitest'
 import { createEtcdServices } from '../src/index.ts'
+import { handlerOf } from '../src/grpc-carrier.ts'
 import { codecOf } from '../src/schema.ts'
 import { startHarness, text } from './harness.ts'
 
@@ -36,8 +37,9 @@ test('a stream waits for a slow client instead of piling up what it has not take
   for (let i = 0; i < 40; i++) await client.call('KV/Put', { key: text(`k${i}`) })
   const parts = { node, stateMachine, cluster: { id: 1n }, member: { id: 1n } }
   await using services = createEtcdServices(parts)
-  const kv = services.services.find(({ name }) => name === 'etcdserverpb.KV')
-  const rangeStream = kv?.handlers['RangeStream'] as (call: unknown) => void
+  const rpc = services.rpcs.get('/etcdserverpb.KV/RangeStream')
+  if (rpc === undefined) throw new Error('there is no RangeStream')
+  const rangeStream = handlerOf(rpc) as (call: unknown) => void
 
   const codec = codecOf('etcdserverpb.RangeRequest')
   const range = { key: text('k'), range_end: text('l'), serializable: true }

@@ -1,50 +1,45 @@
-import { EventEmitter } from 'node:events'
-import { Metadata } from '@grpc/grpc-js'
 import { encodeCommand, type KvStateMachine } from '@coracle/kv-state-machine'
 import { describe, expect, test } from 'vitest'
 import { createEtcdServices, type EtcdServices } from '../src/index.ts'
 import { codecOf } from '../src/schema.ts'
+import { FakeCall } from './fake-call.ts'
 import { type Harness, plain, type RawDuplex, startHarness, text } from './harness.ts'
 
 const requests = codecOf('etcdserverpb.WatchRequest')
 const responses = codecOf('etcdserverpb.WatchResponse')
 
-/** A call whose client takes a message when the test says so. */
-class SlowCall extends EventEmitter {
-  readonly metadata = new Metadata()
+/** A watching client that takes a message when the test says so. */
+class SlowClient {
+  readonly call = new FakeCall<object, object>()
   readonly messages: Record<string, unknown>[] = []
-  isPaused = false
-  /** Bytes written and not taken yet, and how many of them there ever were. */
-  waitingBytes = 0
+  /** How many bytes written and not taken yet there ever were. */
   mostBytes = 0
-  readonly #waiting: { readonly bytes: Uint8Array; readonly taken: () => void }[] = []
+  #waitingBytes = 0
 
-  write(bytes: Uint8Array, taken: () => void): void {
-    this.#waiting.push({ bytes, taken })
-    this.waitingBytes += bytes.length
-    this.mostBytes = Math.max(this.mostBytes, this.waitingBytes)
+  constructor() {
+    const write = this.call.write.bind(this.call)
+    this.call.write = (message, taken) => {
+      this.#waitingBytes += (message as Uint8Array).length
+      this.mostBytes = Math.max(this.mostBytes, this.#waitingBytes)
+      return write(message, taken)
+    }
   }
 
-  pause(): void {
-    this.isPaused = true
-  }
-
-  resume(): void {
-    this.isPaused = false
+  get isPaused(): boolean {
+    return this.call.isPaused
   }
 
   /** The client reads one message; answers false if there is none. */
   take(): boolean {
-    const next = this.#waiting.shift()
-    if (next === undefined) return false
-    this.waitingBytes -= next.bytes.length
-    this.messages.push(plain(responses.decode(next.bytes)) as Record<string, unknown>)
-    next.taken()
+    const bytes = this.call.take() as Uint8Array | undefined
+    if (bytes === undefined) return false
+    this.#waitingBytes -= bytes.length
+    this.messages.push(plain(responses.decode(bytes)) as Record<string, unknown>)
     return true
   }
 
   ask(request: object): void {
-    this.emit('data', requests.decode(requests.encode(request)))
+    this.call.ask(requests.decode(requests.encode(request)))
   }
 
   /** The revisions of all events so far. */
@@ -70,12 +65,12 @@ function servicesOf(harness: Harness): EtcdServices {
   })
 }
 
-function open(services: EtcdServices): SlowCall {
-  const service = services.services.find(({ name }) => name === 'etcdserverpb.Watch')
-  const watch = service?.handlers['Watch'] as (call: unknown) => void
-  const call = new SlowCall()
-  watch(call)
-  return call
+function open(services: EtcdServices): SlowClient {
+  const watch = services.rpcs.get('/etcdserverpb.Watch/Watch')
+  if (watch?.kind !== 'duplex') throw new Error('there is no Watch')
+  const client = new SlowClient()
+  watch.call(client.call)
+  return client
 }
 
 function putDirectly(stateMachine: KvStateMachine, key: string, bytes: number): void {
@@ -92,7 +87,7 @@ function putDirectly(stateMachine: KvStateMachine, key: string, bytes: number): 
 }
 
 /** Takes messages, and lets the server go on whenever there are none, until all are there. */
-async function readUntil(call: SlowCall, isDone: () => boolean): Promise<void> {
+async function readUntil(call: SlowClient, isDone: () => boolean): Promise<void> {
   while (!isDone()) {
     if (!call.take()) await new Promise(setImmediate)
   }
@@ -193,7 +188,7 @@ test('a client that hangs up leaves no watcher behind', async () => {
   const call = open(services)
   call.ask({ create_request: { key: text('a') } })
   call.take()
-  call.emit('cancelled')
+  call.call.cancel()
   putDirectly(harness.stateMachine, 'a', 1)
   call.ask({ create_request: { key: text('a') } })
   expect(call.take()).toBe(false)

@@ -11,7 +11,7 @@ import type { NodeId } from './types.ts'
  * | `MEMBERSHIP_CHANGE_PENDING` | no | wait for the change under way |
  * | `MEMBERSHIP_CHANGE_REFUSED` | no | look at the message: the change makes no sense as it is |
  * | `OUTCOME_UNKNOWN` | perhaps | try again only if doing it twice is harmless |
- * | `UNAVAILABLE` | nothing was to happen | the cluster has no majority just now: try again later |
+ * | `UNAVAILABLE` | nothing was to happen | no majority, or no room, just now: try again later |
  * | `COMPACTED` | nothing was to happen | the log no longer holds these entries |
  * | `STOPPED` | perhaps | the node was disposed, or failed for the reason in `cause` |
  */

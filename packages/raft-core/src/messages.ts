@@ -94,7 +94,7 @@ export interface ProposeReply extends Header<'propose-reply'> {
   readonly id: number
   /** How many of the commands, from the first on, were appended, one after the other. */
   readonly accepted: number
-  /** Where the first of them stands. */
+  /** Where the first of them stands; index 0 if the first command is too large for the leader. */
   readonly first: Position
 }
 

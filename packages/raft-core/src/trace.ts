@@ -24,6 +24,8 @@ export type RaftEvent =
       readonly why: string
     })
   | (Event<'role-changed'> & { readonly role: Role; readonly leader: NodeId | null })
+  /** It stood still for an election timeout: its disk hands over, its process asks a majority first. */
+  | (Event<'leader-stalled'> & { readonly why: 'disk' | 'process' })
   | (Event<'entries-appended'> & { readonly from: LogIndex; readonly last: Position })
   | (Event<'entries-truncated'> & { readonly from: LogIndex })
   | (Event<'entries-committed'> & { readonly index: LogIndex })

@@ -3,6 +3,7 @@ import type { LogIndex, Membership, MembershipChange, NodeId, Peer } from '../ty
 import { appendToLog } from './append-entries.ts'
 import { knowsCommitted } from './commit.ts'
 import { isVoter } from './quorum.ts'
+import { confirmReads } from './read-index.ts'
 import { becomeFollower } from './roles.ts'
 import { membership, progressOf, type RaftState } from './state.ts'
 import { startTransfer } from './transfer.ts'
@@ -62,6 +63,8 @@ function appendMembership(raft: RaftState, next: Membership): LogIndex {
   const index = raft.log.lastIndex + 1
   const data = encodeMembership(next)
   appendToLog(raft, [{ index, term: raft.term, type: 'membership', data }])
+  // Reads may have waited for nobody but those who have left.
+  confirmReads(raft)
   return index
 }
 

@@ -8,6 +8,7 @@ import {
   refuseStaleLeader,
 } from './append-entries.ts'
 import { ignore } from './effects.ts'
+import { oweLease } from './lease.ts'
 import { handleReadIndex, handleReadIndexReply } from './read-index.ts'
 import {
   handlePreVote,
@@ -19,6 +20,7 @@ import {
   requestVotes,
 } from './request-vote.ts'
 import { becomeFollower } from './roles.ts'
+import { isDiskStalled } from './stalled-leader.ts'
 import type { RaftState } from './state.ts'
 
 /** The messages that the protocol itself answers; the rest carry proposals between nodes. */
@@ -114,6 +116,7 @@ function follow(raft: RaftState, message: ProtocolMessage): boolean {
   }
   becomeFollower(raft, raft.term, message.from)
   raft.electionElapsed = 0
+  oweLease(raft)
   return true
 }
 
@@ -121,5 +124,6 @@ function follow(raft: RaftState, message: ProtocolMessage): boolean {
 function handleTimeoutNow(raft: RaftState, message: ProtocolMessage): void {
   if (raft.role !== 'follower') return ignore(raft, message, 'only a follower takes over')
   if (!mayCampaign(raft)) return ignore(raft, message, 'only a voter takes over')
+  if (isDiskStalled(raft)) return ignore(raft, message, 'the disk stands still')
   requestVotes(raft, { transfer: true })
 }

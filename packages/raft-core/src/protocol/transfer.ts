@@ -1,5 +1,6 @@
 import type { NodeId } from '../types.ts'
 import { send } from './effects.ts'
+import { giveUpLease } from './lease.ts'
 import { progressOf, membership, type RaftState } from './state.ts'
 
 /**
@@ -7,11 +8,15 @@ import { progressOf, membership, type RaftState } from './state.ts'
  * date, asks it to campaign at once, and takes no proposals meanwhile. Answers with who it is, or
  * null if nobody can take over.
  */
-export function startTransfer(raft: RaftState, to: NodeId | null): NodeId | null {
+export function startTransfer(
+  raft: RaftState,
+  to: NodeId | null,
+  { isForced = false }: { readonly isForced?: boolean } = {},
+): NodeId | null {
   if (raft.role !== 'leader') return null
   const heir = to ?? furthestVoter(raft)
   if (heir === null || heir === raft.id || !membership(raft).voters.includes(heir)) return null
-  raft.transfer = { to: heir, elapsed: 0, asked: false }
+  raft.transfer = { to: heir, elapsed: 0, asked: false, isForced }
   continueTransfer(raft)
   return heir
 }
@@ -21,6 +26,7 @@ export function continueTransfer(raft: RaftState): void {
   const { transfer } = raft
   if (transfer === null || transfer.asked) return
   if (progressOf(raft, transfer.to)?.matchIndex !== raft.log.lastIndex) return
+  giveUpLease(raft)
   raft.transfer = { ...transfer, asked: true }
   send(raft, { type: 'timeout-now', from: raft.id, to: transfer.to, term: raft.term })
 }

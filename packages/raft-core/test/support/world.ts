@@ -155,6 +155,12 @@ export class World implements AsyncDisposable {
   readonly #beats = new Map<NodeId, Set<() => void>>()
   #inFlight: Message[] = []
   #seed = 0
+  /** What all clocks say, in milliseconds. */
+  timeMs = 0
+  /** How much time a tick takes. Nothing here takes any unless a test says so. */
+  tickMs = 0
+  /** How fast the clock of a node runs; 1 unless it is here. */
+  readonly clockRates: Map<NodeId, number> = new Map()
 
   /** Starts a cluster of founders, one of which leads when this resolves: the first. */
   static async of(ids: readonly NodeId[], options: Options = {}): Promise<World> {
@@ -199,6 +205,7 @@ export class World implements AsyncDisposable {
   /** This node campaigns at once, whoever leads, and wins. */
   async elect(id: NodeId): Promise<void> {
     const { role, term } = this.at(id).node.status()
+    if (role === 'leader') return
     const message = timeoutNow({ from: '?', to: id, term: role === 'follower' ? term : term + 1 })
     await this.deliver(message)
     expect(this.at(id).node.status().role).toBe('leader')
@@ -216,6 +223,7 @@ export class World implements AsyncDisposable {
   /** One tick of time for each of these nodes, and everything that follows from it. */
   async tick(times = 1, ids: readonly NodeId[] = [...this.members.keys()]): Promise<void> {
     for (let i = 0; i < times; i++) {
+      this.timeMs += this.tickMs
       for (const id of ids) for (const beat of this.#beats.get(id) ?? []) beat()
       await this.settle()
     }
@@ -257,7 +265,7 @@ export class World implements AsyncDisposable {
     const beats = new Set<() => void>()
     this.#beats.set(id, beats)
     return {
-      now: () => 0,
+      now: () => this.timeMs * (this.clockRates.get(id) ?? 1),
       random: () => {
         state = (state * 48_271) % 2_147_483_647
         return state / 2_147_483_647
