@@ -61,7 +61,8 @@ export interface Troubles {
 export function drawPlan(random: Random): Plan {
   const sometimes = (probability: number, value: () => number): number =>
     random.chance(probability) ? value() : 0
-  const options = drawOptions(random.derive('options'))
+  const drift = sometimes(0.5, () => random.pick([0.05, 0.2, 0.5]))
+  const options = drawOptions(random.derive('options'), drift)
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
   const burst = random.pick([1, 1, 4, 16])
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5])
@@ -87,7 +88,7 @@ export function drawPlan(random: Random): Plan {
       hasVictim: random.chance(0.7),
       lastsMs: random.pick([0.3, 1, 3, 8]) * electionMs,
     },
-    drift: sometimes(0.5, () => random.pick([0.05, 0.2, 0.5])),
+    drift,
     turnMs: random.pick([0, 0, 0.1, 1]),
     applyMs: random.pick([0, 0, 2, 10, electionMs / 4]),
     isUneven: random.chance(0.5),
@@ -104,14 +105,20 @@ export function drawPlan(random: Random): Plan {
 
 type DrawnOptions = Plan['options']
 
-function drawOptions(random: Random): DrawnOptions {
+function drawOptions(random: Random, drift: number): DrawnOptions {
   const electionTicks = random.whole(4, 12)
+  const preVote = random.chance(0.7)
+  const checkQuorum = random.chance(0.7)
+  const canLease = preVote && checkQuorum
   return {
+    reads: canLease && random.chance(0.5) ? 'lease' : 'quorum',
+    // Between a clock that runs fast by this much and one that runs slow by as much.
+    maxClockDrift: (2 * drift) / (1 + drift) + 0.01,
     electionTicks,
     heartbeatTicks: random.whole(1, Math.max(1, electionTicks >> 2)),
     tickMs: random.pick([10, 20, 30]),
-    preVote: random.chance(0.7),
-    checkQuorum: random.chance(0.7),
+    preVote,
+    checkQuorum,
     maxMessageBytes: random.pick([1, 500, 5_000, 1 << 20]),
     maxInflightMessages: random.pick([1, 2, 3, 8, 64]),
     maxInflightBytes: random.pick([1, 1_000, 1 << 20]),

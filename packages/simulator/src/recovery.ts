@@ -46,7 +46,10 @@ export function healMajority(
     cluster.start(id)
   }
   for (const id of ids)
-    if (!core.includes(id)) breakForGood(cluster, id, core, random.pick(evilsOf(plan)), random)
+    if (!core.includes(id)) {
+      const friend = pickFriend(core, id, roster.inPlay, random)
+      breakForGood({ cluster, core, id, friend, evil: random.pick(evilsOf(plan, friend)) })
+    }
   keepRunning(cluster, plan, core)
   return core
 }
@@ -102,7 +105,7 @@ export function servingMembers(cluster: Cluster, core: readonly NodeId[]): reado
   return settled === null ? core : core.filter((id) => isMember(settled, id))
 }
 
-type Evil = 'off' | 'cut off' | 'stalled' | 'slow' | 'deaf' | 'mute' | 'has one friend'
+type Evil = 'off' | 'cut off' | 'stalled' | 'deaf' | 'mute' | 'has one friend'
 
 function isPolite({ options }: Plan): boolean {
   return options.preVote === true && options.checkQuorum === true
@@ -112,26 +115,41 @@ function isPolite({ options }: Plan): boolean {
  * A node that is lost only halfway is the worse neighbour. Without pre-vote and the leader's check
  * on its quorum, a cluster does not claim to bear one that speaks but does not hear.
  */
-function evilsOf(plan: Plan): readonly Evil[] {
+function evilsOf(plan: Plan, friend: NodeId | null): readonly Evil[] {
   const clean: readonly Evil[] = ['off', 'cut off', 'stalled']
   if (!isPolite(plan)) return clean
-  // Of three, two that hear each other are a majority, whoever the second one is.
-  return plan.nodes > 3 ? [...clean, 'deaf', 'mute', 'has one friend'] : [...clean, 'deaf', 'mute']
+  return [...clean, 'deaf', 'mute', ...(friend === null ? [] : ['has one friend' as const])]
 }
 
-function breakForGood(
-  cluster: Cluster,
-  id: NodeId,
+/**
+ * Somebody of the core, for a node that hears nobody else and is heard by nobody else. The two may
+ * not be a quorum: they would go on by themselves, and leave the rest of the core behind.
+ */
+function pickFriend(
   core: readonly NodeId[],
-  evil: Evil,
+  id: NodeId,
+  inPlay: readonly Membership[],
   random: Random,
-): void {
+): NodeId | null {
+  const candidate = random.pick(core)
+  return inPlay.some((membership) => isQuorum(membership, [candidate, id])) ? null : candidate
+}
+
+interface Breaking {
+  readonly cluster: Cluster
+  readonly core: readonly NodeId[]
+  readonly id: NodeId
+  readonly evil: Evil
+  readonly friend: NodeId | null
+}
+
+function breakForGood({ cluster, core, id, evil, friend: candidate }: Breaking): void {
   const { network } = cluster
   const computer = cluster.computer(id)
   if (evil === 'off') return cluster.retire(id)
   cluster.start(id)
   cluster.tell(`${id} is ${evil} for good`)
-  const friend = evil === 'has one friend' ? random.pick(core) : null
+  const friend = evil === 'has one friend' ? candidate : null
   // Those who are broken do not hear each other either: together with a friend they might be a
   // majority, too, and lead one that cannot serve all of the core.
   for (const other of cluster.ids) {

@@ -155,6 +155,11 @@ export function membership(raft: RaftState): Membership {
   return raft.memberships.current
 }
 
+/** Where this node is found, as its membership says; empty if it is no member. */
+export function ownAddress(raft: RaftState): string {
+  return membership(raft).peers.find((peer) => peer.id === raft.id)?.address ?? ''
+}
+
 /** The shortest election timeout, in milliseconds. */
 export function electionMs({ options }: RaftState): number {
   return options.electionTicks * options.tickMs

@@ -6,7 +6,7 @@ import type { Environment } from '../../src/environment.ts'
 import type { InstallSnapshot, Message } from '../../src/messages.ts'
 import { type RaftNode, startNode, type StartOptions } from '../../src/node/node.ts'
 import type { RaftEvent } from '../../src/trace.ts'
-import type { Entry, LogIndex, NodeId, Position, SnapshotMeta } from '../../src/types.ts'
+import type { Entry, LogIndex, NodeId, Peer, Position, SnapshotMeta } from '../../src/types.ts'
 import { Disk } from './disk.ts'
 import { read, text, timeoutNow, voters } from './messages.ts'
 
@@ -150,6 +150,8 @@ export class World implements AsyncDisposable {
   breaks: (message: InstallSnapshot) => Error | null = () => null
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
+  /** Whom each node can reach, as it last told its transport. */
+  readonly peers: Map<NodeId, readonly Peer[]> = new Map()
   readonly #handlers = new Map<NodeId, TransportHandlers>()
   #turns: (() => void)[] = []
   readonly #beats = new Map<NodeId, Set<() => void>>()
@@ -283,8 +285,9 @@ export class World implements AsyncDisposable {
       start: async (handlers) => {
         this.#handlers.set(id, handlers)
       },
-      setPeers: () => {},
+      setPeers: (peers) => this.peers.set(id, peers),
       send: (message) => {
+        if (!this.peers.get(id)?.some((peer) => peer.id === message.to)) return
         this.sent.push(message)
         this.#inFlight.push(message)
       },
