@@ -17,11 +17,16 @@ export function isIntroduction(message: Message): message is Introduction {
  * Where one node finds its peers. Its membership says so, as far as its log reaches; but a node that
  * was away while others joined may be led by one that it has never heard of, and could not answer it.
  * Its leader would then send the same again for ever. So those who ask for answers say where they are.
+ *
+ * Nor may those be forgotten at once who are no members any more: a leader that removes itself needs
+ * the answers that commit its removal, and one that removes others tells them.
  */
 export class Addresses {
   readonly #transport: Transport
   #members: readonly Peer[]
   readonly #told = new Map<NodeId, string>()
+  /** No members any more, but still spoken with. */
+  readonly #leaving = new Map<NodeId, string>()
 
   constructor(transport: Transport, contacts: readonly Peer[]) {
     this.#transport = transport
@@ -30,9 +35,23 @@ export class Addresses {
 
   /** The membership names these. One that names nobody changes nothing. */
   follow(members: readonly Peer[]): void {
-    if (members.length > 0) this.#members = members
-    for (const { id } of members) this.#told.delete(id)
+    if (members.length > 0) {
+      for (const { id, address } of this.#members) this.#leaving.set(id, address)
+      this.#members = members
+    }
+    for (const { id } of members) {
+      this.#told.delete(id)
+      this.#leaving.delete(id)
+    }
     this.#announce()
+  }
+
+  /** Those who are no members any more are forgotten when there is nothing to say to them. */
+  tick(isWanted: (id: NodeId) => boolean): void {
+    if (this.#leaving.size === 0) return
+    const gone = [...this.#leaving.keys()].filter((id) => !isWanted(id))
+    for (const id of gone) this.#leaving.delete(id)
+    if (gone.length > 0) this.#announce()
   }
 
   /**
@@ -50,8 +69,9 @@ export class Addresses {
   }
 
   #announce(): void {
-    const named = this.#members.filter(({ id }) => !this.#told.has(id))
-    const told = [...this.#told].map(([id, address]) => ({ id, address }))
-    this.#transport.setPeers([...named, ...told])
+    const addresses = new Map(this.#leaving)
+    for (const { id, address } of this.#members) addresses.set(id, address)
+    for (const [id, address] of this.#told) addresses.set(id, address)
+    this.#transport.setPeers([...addresses].map(([id, address]) => ({ id, address })))
   }
 }

@@ -363,6 +363,7 @@ export class RunLoop<Result> {
     this.#tickIsDue = false
     this.#ticks += 1
     this.#raft.tick()
+    this.#addresses.tick((id) => this.#raft.leader === id || this.#raft.tracks(id))
     this.#proposals.expire(this.#ticks, this.#raft.leader)
     this.#proposals.retry()
     this.#reads.expire(this.#ticks, this.#raft.leader)

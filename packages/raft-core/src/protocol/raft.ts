@@ -326,6 +326,11 @@ export class Raft {
     }
   }
 
+  /** Does this leader send to this node? It does so for a while after the node was removed. */
+  tracks(id: NodeId): boolean {
+    return progressOf(this.#raft, id) !== null
+  }
+
   get peers(): readonly PeerStatus[] {
     return this.#raft.peers.map(({ id, state, matchIndex, active }) => ({
       id,

@@ -155,9 +155,9 @@ export function membership(raft: RaftState): Membership {
   return raft.memberships.current
 }
 
-/** Where this node is found, as its membership says; empty if it is no member. */
+/** Where this node is found. It may lead until its own removal is committed, and needs answers. */
 export function ownAddress(raft: RaftState): string {
-  return membership(raft).peers.find((peer) => peer.id === raft.id)?.address ?? ''
+  return raft.memberships.addressOf(raft.id) ?? ''
 }
 
 /** The shortest election timeout, in milliseconds. */

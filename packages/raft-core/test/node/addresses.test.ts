@@ -58,4 +58,21 @@ describe('a node can answer whoever asks it', () => {
     expect(world.peers.get('a')).toHaveLength(3 + 64)
     expect(world.peers.get('a')).toContainEqual(peer('x99'))
   })
+
+  test('a leader that removes itself hears what commits its removal', async () => {
+    await using world = await World.of(['a', 'b', 'c'], { checkQuorum: false })
+    const changed = world.at('a').node.changeMembership([{ type: 'remove', id: 'a' }])
+    await world.tick(2)
+    await expect(changed).resolves.toMatchObject({ voters: ['b', 'c'] })
+  })
+
+  test('a node that is removed hears so, and is forgotten then', async () => {
+    await using world = await World.of(['a', 'b', 'c'])
+    const changed = world.at('a').node.changeMembership([{ type: 'remove', id: 'c' }])
+    await world.tick(1)
+    await changed
+    expect(world.at('c').node.status().membership.voters).toEqual(['a', 'b'])
+    await world.tick(30)
+    expect(world.peers.get('a')?.map(({ id }) => id)).toEqual(['a', 'b'])
+  })
 })
