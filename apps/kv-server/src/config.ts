@@ -22,6 +22,8 @@ export interface ServerConfig {
   readonly dataDir: string
   readonly listenClients: readonly Endpoint[]
   readonly advertiseClientUrls: readonly string[]
+  /** For metrics and health checks only. */
+  readonly listenMetrics: readonly Endpoint[]
   readonly listenPeers: Endpoint
   /** This member. It is one of `initialMembers`. */
   readonly member: InitialMember
@@ -38,6 +40,9 @@ export interface ServerConfig {
   readonly maxTxnOps: number
   readonly maxConcurrentStreams: number
   readonly quotaBackendBytes: number
+  readonly jsonGateway: boolean
+  readonly corsOrigins: readonly string[]
+  readonly hostWhitelist: readonly string[]
   readonly peerTransport: 'tcp' | 'grpc'
   readonly fsync: boolean
 }
@@ -62,6 +67,7 @@ export function resolveConfig(settings: Settings): ServerConfig {
     dataDir: settings['data-dir'] === '' ? `${name}.coracle` : settings['data-dir'],
     listenClients,
     advertiseClientUrls: advertisedClientUrls(settings),
+    listenMetrics: metricsEndpoints(settings),
     listenPeers: listenPeer,
     member: ownMember(settings, initialMembers),
     initialMembers,
@@ -76,6 +82,9 @@ export function resolveConfig(settings: Settings): ServerConfig {
     maxTxnOps: settings['max-txn-ops'],
     maxConcurrentStreams: settings['max-concurrent-streams'],
     quotaBackendBytes: settings['quota-backend-bytes'] || DEFAULT_QUOTA_BYTES,
+    jsonGateway: settings['enable-grpc-gateway'],
+    corsOrigins: list(settings.cors),
+    hostWhitelist: list(settings['host-whitelist']),
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
   }
@@ -144,9 +153,19 @@ function ownMember(settings: Settings, members: readonly InitialMember[]): Initi
   return own
 }
 
+function metricsEndpoints(settings: Settings): readonly Endpoint[] {
+  if (settings['listen-metrics-urls'] === '') return []
+  return urls(settings, 'listen-metrics-urls').map(listenEndpoint)
+}
+
+function list(text: string): readonly string[] {
+  return text.split(',').map((item) => item.trim())
+}
+
 type UrlFlag =
   | 'listen-client-urls'
   | 'advertise-client-urls'
+  | 'listen-metrics-urls'
   | 'listen-peer-urls'
   | 'initial-advertise-peer-urls'
 

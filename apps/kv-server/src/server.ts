@@ -103,6 +103,10 @@ function serveClients(
       requestTimeoutMs: requestTimeoutMs(config),
     },
     listen: config.listenClients.map(formatEndpoint),
+    listenMetrics: config.listenMetrics.map(formatEndpoint),
+    jsonGateway: config.jsonGateway,
+    corsOrigins: config.corsOrigins,
+    hostWhitelist: config.hostWhitelist,
     maxConcurrentStreams: config.maxConcurrentStreams,
     shutdownTimeoutMs: SHUTDOWN_MS,
   })

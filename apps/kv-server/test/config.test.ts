@@ -49,6 +49,27 @@ describe('what flags mean together', () => {
     expect(config.advertiseClientUrls).toEqual(['http://localhost:2379'])
   })
 
+  test('HTTP is open to all, and has no port of its own, unless flags say so', () => {
+    expect(configOf()).toMatchObject({
+      listenMetrics: [],
+      jsonGateway: true,
+      corsOrigins: ['*'],
+      hostWhitelist: ['*'],
+    })
+    const config = configOf(
+      '--listen-metrics-urls=http://127.0.0.1:2381',
+      '--enable-grpc-gateway=false',
+      '--cors=https://a.example, https://b.example',
+      '--host-whitelist=localhost',
+    )
+    expect(config).toMatchObject({
+      listenMetrics: [{ host: '127.0.0.1', port: 2381 }],
+      jsonGateway: false,
+      corsOrigins: ['https://a.example', 'https://b.example'],
+      hostWhitelist: ['localhost'],
+    })
+  })
+
   test('another token is another cluster, and other members', () => {
     const one = configOf(...INFRA0)
     const other = configOf(...INFRA0, '--initial-cluster-token=etcd-cluster-2')

@@ -31,8 +31,8 @@ export const EMPTY_SETTINGS: Uint8Array = Uint8Array.of(0, 0, 0, SETTINGS, 0, 0,
 export type Opening =
   /** More are needed. `isHttp2` once the preface has arrived. */
   | { readonly type: 'incomplete'; readonly isHttp2: boolean }
-  /** What to go on with. */
-  | { readonly type: 'complete'; readonly bytes: Uint8Array }
+  /** What to go on with. Whatever does not begin like HTTP/2 is taken for HTTP/1.1. */
+  | { readonly type: 'complete'; readonly isHttp2: boolean; readonly bytes: Uint8Array }
 
 interface Frame {
   readonly type: number
@@ -51,7 +51,7 @@ export interface OpeningOptions {
 /** Reads the first bytes of a connection up to its first request. */
 export function readOpening(bytes: Uint8Array, options: OpeningOptions): Opening {
   const { sentSettings, awaitRequest } = options
-  if (!startsLikePreface(bytes)) return { type: 'complete', bytes }
+  if (!startsLikePreface(bytes)) return { type: 'complete', isHttp2: false, bytes }
   if (bytes.length < PREFACE.length) return { type: 'incomplete', isHttp2: false }
   let acknowledgement: Frame | null = null
   let request: Frame | null = null
@@ -69,7 +69,8 @@ export function readOpening(bytes: Uint8Array, options: OpeningOptions): Opening
     if (frame.type === HEADERS) request ??= frame
     at = frame.end
   }
-  return { type: 'complete', bytes: rewrite(bytes, request, sentSettings ? acknowledgement : null) }
+  const dropped = sentSettings ? acknowledgement : null
+  return { type: 'complete', isHttp2: true, bytes: rewrite(bytes, request, dropped) }
 }
 
 function startsLikePreface(bytes: Uint8Array): boolean {

@@ -19,12 +19,16 @@ export interface ServiceContext extends AsyncDisposable {
   readonly leadership: Leadership
   /** Where every stream belongs that does not end by itself. */
   readonly streams: OpenStreams
+  /** The alarms that are on their way through the log. */
+  readonly raising: Set<string>
   /** A header as of `revision`. */
   header(revision: number): ResponseHeader
   /** Has a command committed and applied here. Rejects with an EtcdError. */
   propose(command: Uint8Array, call: Cancellable): Promise<KvResult>
   /** Resolves when the store may be read linearizably. Rejects with an EtcdError. */
   readBarrier(call: Cancellable): Promise<unknown>
+  /** Waits for what takes the cluster, but only as long as a request may. Rejects with an EtcdError. */
+  wait<Answer>(ask: () => Promise<Answer>, call: Cancellable): Promise<Answer>
 }
 
 export function serviceContext(options: EtcdServicesOptions): ServiceContext {
@@ -35,6 +39,7 @@ class Context implements ServiceContext {
   readonly options: ResolvedOptions
   readonly leadership: Leadership
   readonly streams: OpenStreams
+  readonly raising = new Set<string>()
   readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64
@@ -73,6 +78,10 @@ class Context implements ServiceContext {
   readBarrier(call: Cancellable): Promise<unknown> {
     const ask = (): Promise<number> => this.#node.read()
     return this.#pending.run({ call, bytes: 0, ask, explain: errors.readError })
+  }
+
+  wait<Answer>(ask: () => Promise<Answer>, call: Cancellable): Promise<Answer> {
+    return this.#pending.run({ call, bytes: 0, ask, explain: errors.proposalError })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

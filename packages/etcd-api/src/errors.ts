@@ -73,6 +73,56 @@ export const futureRevision: EtcdError = refusal(
   OUT_OF_RANGE,
   'etcdserver: mvcc: required revision is a future revision',
 )
+export const corrupt: EtcdError = refusal(status.DATA_LOSS, 'etcdserver: corrupt cluster')
+export const memberNotFound: EtcdError = refusal(status.NOT_FOUND, 'etcdserver: member not found')
+export const badMemberUrls: EtcdError = refusal(
+  INVALID,
+  'etcdserver: given member URLs are invalid',
+)
+export const peerUrlExists: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: Peer URLs already exists',
+)
+export const notEnoughStarted: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: re-configuration failed due to not enough started members',
+)
+export const unhealthy: EtcdError = refusal(UNAVAILABLE, 'etcdserver: unhealthy cluster')
+export const notLearner: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: can only promote a learner member',
+)
+export const learnerNotReady: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: can only promote a learner member which is in sync with leader',
+)
+export const tooManyLearners: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: too many learner members in cluster',
+)
+export const notLeader: EtcdError = refusal(PRECONDITION, 'etcdserver: not leader')
+export const badTransferee: EtcdError = refusal(PRECONDITION, 'etcdserver: bad leader transferee')
+export const transferTimeout: EtcdError = refusal(
+  status.UNKNOWN,
+  'etcdserver: request timed out, leader transfer took too long',
+)
+export const wrongDowngradeFormat: EtcdError = refusal(
+  INVALID,
+  'etcdserver: wrong downgrade target version format',
+)
+export const invalidDowngradeTarget: EtcdError = refusal(
+  INVALID,
+  'etcdserver: invalid downgrade target version',
+)
+export const downgradeInProgress: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: cluster has a downgrade job in progress',
+)
+export const noDowngrade: EtcdError = refusal(PRECONDITION, 'etcdserver: no inflight downgrade job')
+export const noLeaderGiven: EtcdError = refusal(status.UNKNOWN, '"leader" field must be provided')
+export const electionNoLeader: EtcdError = refusal(status.UNKNOWN, 'election: no leader')
+export const electionNotLeader: EtcdError = refusal(status.UNKNOWN, 'election: not leader')
+export const sessionExpired: EtcdError = refusal(status.UNKNOWN, 'mutex: session is expired')
 export const noLeader: EtcdError = refusal(UNAVAILABLE, 'etcdserver: no leader')
 export const leaderChanged: EtcdError = refusal(UNAVAILABLE, 'etcdserver: leader changed')
 export const stopped: EtcdError = refusal(UNAVAILABLE, 'etcdserver: server stopped')
@@ -80,6 +130,10 @@ export const timeout: EtcdError = refusal(UNAVAILABLE, 'etcdserver: request time
 export const timeoutLeaderFailure: EtcdError = refusal(
   UNAVAILABLE,
   'etcdserver: request timed out, possibly due to previous leader failure',
+)
+export const timeoutConnectionLost: EtcdError = refusal(
+  UNAVAILABLE,
+  'etcdserver: request timed out, possibly due to connection lost',
 )
 export const canceled: EtcdError = refusal(status.CANCELLED, 'context canceled')
 export const streamWithSort: EtcdError = refusal(
@@ -109,10 +163,12 @@ export function malformed(reason: unknown): EtcdError {
 
 const KV_ERRORS: Record<KvErrorCode, EtcdError> = {
   COMPACTED: compacted,
+  CORRUPT: corrupt,
   FUTURE_REVISION: futureRevision,
   KEY_NOT_FOUND: keyNotFound,
   LEASE_EXISTS: leaseExists,
   LEASE_NOT_FOUND: leaseNotFound,
+  NO_SPACE: noSpace,
   UNKNOWN_COMMAND: refusal(status.UNKNOWN, 'etcdserver: unknown command'),
 }
 

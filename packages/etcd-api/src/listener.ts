@@ -1,7 +1,7 @@
 /** Accepts TCP connections, and knows those that are open. */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Environment } from '@coracle/raft-core'
-import { openConnection } from './opening.ts'
+import { openConnection, type Protocols } from './opening.ts'
 
 export interface Listener {
   /** `host:port`, with the port that was taken. */
@@ -15,7 +15,7 @@ export interface Listener {
 /** Listens on `host:port` (`[::1]:0`, `:2379` for all interfaces). Rejects if it cannot. */
 export async function listen(
   address: string,
-  onConnection: (socket: Socket) => void,
+  serve: Protocols,
   environment: Environment,
 ): Promise<Listener> {
   const { host, port } = parseAddress(address)
@@ -23,7 +23,7 @@ export async function listen(
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    openConnection(socket, onConnection, environment)
+    openConnection(socket, serve, environment)
   })
   const taken = await bind(server, host, port)
   return {

@@ -1,6 +1,8 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
 import { BytePool } from './byte-pool.ts'
 import type {
+  Alarm,
+  AlarmType,
   Compare,
   CompareOperator,
   CompareTarget,
@@ -38,12 +40,17 @@ const COMMANDS = [
   'lease-revoke',
   'lease-renew',
   'lease-checkpoint',
+  'remove-members',
+  'alarm',
+  'downgrade',
+  'new-cluster',
 ] as const
 const PUT = COMMANDS.indexOf('put')
 const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
 const SORT_ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
 const OPERATORS: readonly CompareOperator[] = ['equal', 'greater', 'less', 'not-equal']
+const ALARM_TYPES: readonly AlarmType[] = ['no-space', 'corrupt']
 const TARGETS = ['version', 'create', 'mod', 'value', 'lease'] as const
 
 const PREV_KV = 1
@@ -88,6 +95,19 @@ export function encodeCommand(command: KvCommand): Uint8Array {
     case 'lease-checkpoint':
       writeLeaseCheckpoint(writer, command.request)
       break
+    case 'remove-members':
+      writeStrings(writer, command.request.ids)
+      break
+    case 'alarm':
+      writer.boolean(command.request.action === 'raise')
+      writeAlarm(writer, command.request.alarm)
+      break
+    case 'downgrade':
+      writer.string(command.request.target)
+      break
+    case 'new-cluster':
+      writer.u64(command.request.bumpRevision)
+      break
   }
   return writer.finish()
 }
@@ -122,6 +142,16 @@ function readCommand(reader: Reader): KvCommand {
       return { type, request: readLeaseRenew(reader) }
     case 'lease-checkpoint':
       return { type, request: readLeaseCheckpoint(reader) }
+    case 'remove-members':
+      return { type, request: { ids: readStrings(reader) } }
+    case 'alarm': {
+      const action = reader.boolean() ? 'raise' : 'clear'
+      return { type, request: { action, alarm: readAlarm(reader) } }
+    }
+    case 'downgrade':
+      return { type, request: { target: reader.string() } }
+    case 'new-cluster':
+      return { type, request: { bumpRevision: reader.u64() } }
   }
 }
 
@@ -320,15 +350,31 @@ function readTarget(reader: Reader, type: CompareTarget['type']): CompareTarget 
 export function writeMember(writer: Writer, member: MemberAttributes): void {
   writer.string(member.id)
   writer.string(member.name)
-  writer.u32(member.clientUrls.length)
-  for (const url of member.clientUrls) writer.string(url)
+  writeStrings(writer, member.clientUrls)
 }
 
 export function readMember(reader: Reader): MemberAttributes {
   const id = reader.string()
   const name = reader.string()
-  const clientUrls = Array.from({ length: reader.count(4) }, () => reader.string())
-  return { id, name, clientUrls }
+  return { id, name, clientUrls: readStrings(reader) }
+}
+
+export function writeStrings(writer: Writer, strings: readonly string[]): void {
+  writer.u32(strings.length)
+  for (const each of strings) writer.string(each)
+}
+
+export function readStrings(reader: Reader): readonly string[] {
+  return Array.from({ length: reader.count(4) }, () => reader.string())
+}
+
+export function writeAlarm(writer: Writer, { memberId, type }: Alarm): void {
+  writer.string(memberId)
+  writer.u8(ALARM_TYPES.indexOf(type))
+}
+
+export function readAlarm(reader: Reader): Alarm {
+  return { memberId: reader.string(), type: pick(ALARM_TYPES, reader.u8()) }
 }
 
 function writeLeaseGrant(writer: Writer, { id, ttl }: LeaseGrantRequest): void {

@@ -1,9 +1,9 @@
 import { forEachChange } from './change-log.ts'
+import type { ClusterState } from './cluster-state.ts'
 import { crc32c } from './crc32c.ts'
 import type { Segment } from './segment.ts'
 import type { Store } from './store.ts'
 import { byId } from './leases.ts'
-import type { MemberAttributes } from './types.ts'
 
 /** etcd's HashKV answer. Two members that hold the same agree if all four numbers do. */
 export interface KvHash {
@@ -42,10 +42,18 @@ export function hashChanges(store: Store, revision: number): KvHash {
   return { type: 'hash', hash, revision: store.revision, compactRevision, hashRevision }
 }
 
-export function hashStore(store: Store, members: readonly MemberAttributes[]): number {
+export function hashStore(store: Store, cluster: ClusterState): number {
   const { hash, revision, compactRevision } = hashChanges(store, 0)
-  const rest = JSON.stringify([revision, compactRevision, members, leasesOf(store)])
+  const rest = JSON.stringify([revision, compactRevision, told(cluster), leasesOf(store)])
   return crc32c(new TextEncoder().encode(rest), hash)
+}
+
+function told({ members, removed, alarms, downgradeTarget }: ClusterState): readonly unknown[] {
+  return [[...members].sort(byKey), [...removed].sort(), alarms, downgradeTarget]
+}
+
+function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1
 }
 
 function leasesOf(store: Store): readonly unknown[] {

@@ -1,5 +1,14 @@
 import type { Command, StateMachine } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
+import {
+  changeAlarm,
+  type ClusterState,
+  EMPTY_CLUSTER,
+  publishMember,
+  refusalByAlarm,
+  removeMembers,
+  setDowngrade,
+} from './cluster-state.ts'
 import { decodeCommand } from './command-codec.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
 import { BytePool } from './byte-pool.ts'
@@ -20,12 +29,15 @@ import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
 import type { WatchStream, WatchStreamOptions } from './watch.ts'
 import { type ReplayPace, WatchHub } from './watch-hub.ts'
 import type {
+  Alarm,
+  AlarmRequest,
   CompactRequest,
   KvCommand,
   KvFailure,
   KvResult,
   Lease,
   MemberAttributes,
+  NewClusterRequest,
   PutRequest,
   RangeRequest,
   RangeResult,
@@ -61,6 +73,17 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   hashKv(revision: number): KvHash | KvFailure
   /** What each member last said about itself, ordered by id. */
   members(): readonly MemberAttributes[]
+  /** The ids of members that are gone for good, ordered. */
+  removedMembers(): readonly string[]
+  /** What is wrong, ordered by member. As long as something is, some commands are refused. */
+  alarms(): readonly Alarm[]
+  /** The version that the cluster is being taken back to; empty if it is not. */
+  readonly downgradeTarget: string
+  /**
+   * Puts memory in order that compaction left in pieces: a little with each call, so that others get
+   * their turn in between. Answers whether there is more to do. Nothing that can be read changes.
+   */
+  tidySome(): boolean
   /** All leases, ordered by id. */
   leases(): readonly Lease[]
   /** The lease with this id, or null. */
@@ -110,14 +133,11 @@ function checkWhole(options: Readonly<Record<string, number>>, least: number): v
 
 const pool = new BytePool()
 
-type Members = ReadonlyMap<string, MemberAttributes>
-
 class KvMachine implements KvStateMachine {
   readonly durableIndex = 0
   readonly #pace: SweepPace
   #store: Store
-  /** Replaced, never changed: a snapshot may hold it. */
-  #members: Members = new Map()
+  #cluster: ClusterState = EMPTY_CLUSTER
   readonly #leaseObservers = new LeaseObservers()
   readonly #watches: WatchHub
 
@@ -151,7 +171,8 @@ class KvMachine implements KvStateMachine {
     return commands.map((command) => {
       const decoded = tryDecode(command.data)
       if (decoded === null) return failure('UNKNOWN_COMMAND')
-      const result = this.#carryOut(decoded)
+      const refusal = refusalByAlarm(this.#cluster, decoded)
+      const result = refusal === null ? this.#carryOut(decoded) : failure(refusal)
       this.#store.commit()
       this.#watches.publish()
       this.#store.sweepSome()
@@ -170,7 +191,7 @@ class KvMachine implements KvStateMachine {
   }
 
   hash(): number {
-    return hashStore(this.#store, this.members())
+    return hashStore(this.#store, this.#cluster)
   }
 
   hashKv(revision: number): KvHash | KvFailure {
@@ -179,7 +200,23 @@ class KvMachine implements KvStateMachine {
   }
 
   members(): readonly MemberAttributes[] {
-    return sorted(this.#members)
+    return [...this.#cluster.members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  removedMembers(): readonly string[] {
+    return [...this.#cluster.removed].sort()
+  }
+
+  alarms(): readonly Alarm[] {
+    return this.#cluster.alarms
+  }
+
+  get downgradeTarget(): string {
+    return this.#cluster.downgradeTarget
+  }
+
+  tidySome(): boolean {
+    return this.#store.tidySome()
   }
 
   leases(): readonly Lease[] {
@@ -199,15 +236,13 @@ class KvMachine implements KvStateMachine {
   }
 
   snapshot(): AsyncIterable<Uint8Array> {
-    const view = this.#store.freeze()
-    const members = this.#members
-    return writeSnapshot(view, () => sorted(members))
+    return writeSnapshot(this.#store.freeze(), this.#cluster)
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { store, members } = await readSnapshot(chunks, new Store(this.#pace))
+    const { store, cluster } = await readSnapshot(chunks, new Store(this.#pace))
     this.#store = store
-    this.#members = new Map(members.map((member) => [member.id, member]))
+    this.#cluster = cluster
     this.#leaseObservers.restored()
     this.#watches.replaceStore(store)
   }
@@ -227,8 +262,18 @@ class KvMachine implements KvStateMachine {
       case 'compact':
         return this.#compact(command.request)
       case 'publish-member':
-        this.#members = new Map(this.#members).set(command.request.id, command.request)
+        this.#cluster = publishMember(this.#cluster, command.request)
         return { type: 'publish-member', revision: this.#store.revision }
+      case 'remove-members':
+        this.#cluster = removeMembers(this.#cluster, command.request)
+        return { type: 'remove-members', revision: this.#store.revision }
+      case 'alarm':
+        return this.#changeAlarm(command.request)
+      case 'downgrade':
+        this.#cluster = setDowngrade(this.#cluster, command.request)
+        return { type: 'downgrade', revision: this.#store.revision }
+      case 'new-cluster':
+        return this.#beginCluster(command.request)
       case 'lease-grant':
         return grantLease(this.#store, command.request, this.#leaseObservers)
       case 'lease-revoke':
@@ -244,6 +289,20 @@ class KvMachine implements KvStateMachine {
   #put(request: PutRequest): KvResult {
     const code = checkLease(this.#store, request.lease) ?? checkPut(this.#store, request)
     return code === null ? put(this.#store, request) : failure(code)
+  }
+
+  #changeAlarm(request: AlarmRequest): KvResult {
+    const { cluster, changed } = changeAlarm(this.#cluster, request)
+    this.#cluster = cluster
+    return { type: 'alarm', changed, revision: this.#store.revision }
+  }
+
+  #beginCluster({ bumpRevision }: NewClusterRequest): KvResult {
+    if (!Number.isSafeInteger(this.#store.revision + bumpRevision))
+      return failure('FUTURE_REVISION')
+    this.#cluster = EMPTY_CLUSTER
+    if (bumpRevision > 0) this.#store.skipAhead(bumpRevision)
+    return { type: 'new-cluster', revision: this.#store.revision }
   }
 
   #compact({ revision }: CompactRequest): KvResult {
@@ -266,8 +325,4 @@ function tryDecode(bytes: Uint8Array): KvCommand | null {
 
 function failure(code: KvFailure['code']): KvFailure {
   return { type: 'failure', code }
-}
-
-function sorted(members: Members): readonly MemberAttributes[] {
-  return [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }

@@ -123,6 +123,11 @@ export class Model {
         }
         return { type: 'lease-checkpoint', revision: this.revision }
       }
+      case 'remove-members':
+      case 'alarm':
+      case 'downgrade':
+      case 'new-cluster':
+        throw new Error(`${command.type} is not about keys: it has tests of its own`)
     }
   }
 

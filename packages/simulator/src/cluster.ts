@@ -79,6 +79,10 @@ export class Cluster implements WorldView {
       drift: 1 + (own.next() * 2 - 1) * plan.drift,
       turnMs: plan.turnMs,
       applyMs: plan.isUneven && slowness < 1 ? 0 : plan.applyMs * slowness,
+      removed: () => {
+        this.befell('removed node stopped')
+        this.retire(id)
+      },
       broke: (cause) => parts.broke(id, cause),
     })
     this.#computers.set(id, computer)

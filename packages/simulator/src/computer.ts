@@ -37,6 +37,8 @@ export interface ComputerParts {
   readonly observer: Required<Observer>
   readonly sent: (message: Uint8Array) => void
   readonly traced: (event: RaftEvent) => void
+  /** The cluster told the node that it was removed, and it stopped. */
+  readonly removed: () => void
   /** The node stopped for a reason that nobody gave it. */
   readonly broke: (cause: unknown) => void
 }
@@ -209,12 +211,14 @@ export class Computer {
     if (cause !== null) this.#stopped(life, cause)
   }
 
-  /** A disk that fails takes its node down, as it should. Nothing else may. */
+  /** A disk that fails takes its node down, as it should, and so does its removal. Nothing else may. */
   #stopped(life: Running, cause: unknown): void {
     if (!life.isAlive) return
     const isDisk = cause instanceof DiskFailure || cause instanceof DiskCorruption
-    if (!isDisk) this.#parts.broke(cause)
+    const isRemoved = cause instanceof RaftError && cause.code === 'REMOVED'
+    if (!isDisk && !isRemoved) this.#parts.broke(cause)
     this.turnOff()
+    if (isRemoved) this.#parts.removed()
   }
 
   /** A node that has read what was never written stops, and serves nobody any more. */

@@ -44,6 +44,7 @@ export const FAULTS = [
   'change expecting another membership',
   'removed node turned off',
   'removed node left running',
+  'removed node stopped',
 ] as const
 
 export type Fault = (typeof FAULTS)[number]

@@ -143,7 +143,7 @@ export class Audience {
 
   add(observer: Observer): void {
     for (const event of EVENTS) {
-      const listener = observer[event]?.bind(observer) as ((...what: never[]) => void) | undefined
+      const listener: ((...what: never[]) => void) | undefined = observer[event]?.bind(observer)
       if (listener !== undefined) this.#heard[event].push(listener)
     }
   }

@@ -1,4 +1,4 @@
-import type { Entry, LogIndex, Membership } from '@coracle/raft-core'
+import type { Entry, LogIndex, Membership, Peer } from '@coracle/raft-core'
 import { decodeMembership } from '@coracle/raft-core/codec'
 import type { Life, Observer, Violated, WorldView } from './observer.ts'
 
@@ -17,6 +17,10 @@ export class Roster {
   readonly #history: Standing[] = []
   /** All that any node ever counted on, committed or not. */
   readonly #seen: Standing[] = []
+  /** Who stopped because it was told that it was removed, and where in the log. */
+  readonly #gone = new Map<string, LogIndex>()
+  /** The last index that anybody has applied. */
+  #appliedIndex: LogIndex = 0
   /** What was checked of each node, so that it is not checked again. */
   readonly #checked = new WeakMap<Life, { readonly of: readonly Entry[]; readonly count: number }>()
 
@@ -55,15 +59,18 @@ export class Roster {
           const index = this.#world.statusOf(life.id)?.membershipIndex ?? 0
           this.#seen.push({ index, membership: event.membership })
         }
+        if (event.type === 'node-removed') this.#gone.set(life.id, event.index)
         if (event.type === 'snapshot-taken' || event.type === 'snapshot-installed')
           this.#checkSnapshot(life)
       },
+      ended: () => this.#checkRemovals(),
     }
   }
 
   #applied(life: Life, appliedIndex: LogIndex): void {
     const { id, disk } = life
     const { memberships } = disk
+    this.#appliedIndex = Math.max(this.#appliedIndex, appliedIndex)
     const checked = this.#checked.get(life)
     const next = memberships[checked?.count ?? 0]
     if (checked?.of === memberships && (next === undefined || next.index > appliedIndex)) return
@@ -99,6 +106,21 @@ export class Roster {
       this.#violated(`${id} has another membership at ${index} than others`)
   }
 
+  /** A node may stop for good only if the cluster goes on without it, from this index on. */
+  #checkRemovals(): void {
+    for (const [id, index] of this.#gone) {
+      // A node that restarted from a snapshot knows the membership as of there, not since when.
+      const then = this.#history.findLast((standing) => standing.index <= index)
+      const since = this.#history.filter((standing) => standing === then || standing.index > index)
+      const isUnknown = index > this.#appliedIndex
+      if (
+        isUnknown ||
+        since.some(({ membership }) => membership.peers.some((peer) => peer.id === id))
+      )
+        this.#violated(`${id} stopped, for it was removed at ${index}: it was not`)
+    }
+  }
+
   #checkSnapshot({ id, disk }: Life): void {
     const { snapshotIndex, snapshotMembership } = disk
     const then = this.#history.findLast(({ index }) => index <= snapshotIndex)
@@ -123,6 +145,8 @@ export function whyNoStep(
     return isSame(next.voters, founders.voters)
       ? null
       : 'is the first, and not that of the founders'
+  if (!isSame(idsOf(next.removed.slice(0, previous.removed.length)), idsOf(previous.removed)))
+    return 'forgets who was removed'
   if (previous.outgoing.length > 0) {
     if (next.outgoing.length > 0) return 'is joint, and so was the one before'
     return isSame(next.voters, previous.voters) && isSame(next.learners, previous.learners)
@@ -136,11 +160,17 @@ export function whyNoStep(
   return joined.length + left.length <= 1 ? null : 'changes several voters in one step'
 }
 
-function whyMalformed({ voters, outgoing, learners, peers }: Membership): string | null {
+function idsOf(peers: readonly Peer[]): readonly string[] {
+  return peers.map(({ id }) => id)
+}
+
+function whyMalformed({ voters, outgoing, learners, peers, removed }: Membership): string | null {
   if (voters.length === 0) return 'has no voters'
   for (const list of [voters, outgoing, learners, peers.map(({ id }) => id)])
     if (list.some((id, at) => at > 0 && id <= (list[at - 1] as string))) return 'is not in order'
   if (learners.some((id) => voters.includes(id))) return 'has a voter that learns'
+  if (removed.some(({ id }) => peers.some((peer) => peer.id === id)))
+    return 'has a member that was removed'
   const members = new Set([...voters, ...outgoing, ...learners])
   const isComplete = members.size === peers.length && peers.every(({ id }) => members.has(id))
   return isComplete ? null : 'does not say where its members are'

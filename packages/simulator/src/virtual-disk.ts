@@ -150,6 +150,7 @@ class Session implements Storage {
   readonly #hooks: DiskHooks
   readonly #befell: (fault: Fault) => void
   #isCut = false
+  #isLoaded = false
   /** Forgotten, but a crash before the next write brings some of it back. */
   #forgotten: Position | null = null
   #isLogBusy = false
@@ -194,6 +195,8 @@ class Session implements Storage {
   }
 
   async load(): Promise<Stored> {
+    assert(!this.#isLoaded, 'a storage is loaded only once')
+    this.#isLoaded = true
     await this.#take(this.#latency())
     this.#content.dropTorn()
     return this.#read(() => ({ ...this.#content.load(), ...this.#content.outline.stored() }))

@@ -6,7 +6,7 @@ import type { NodeId, Peer } from '../types.ts'
 const MAX_TOLD = 64
 
 /** Whoever sends these says where it is found. */
-type Introduction = Heartbeat | PreVote | RequestVote
+export type Introduction = Heartbeat | PreVote | RequestVote
 
 export function isIntroduction(message: Message): message is Introduction {
   const { type } = message
@@ -17,41 +17,22 @@ export function isIntroduction(message: Message): message is Introduction {
  * Where one node finds its peers. Its membership says so, as far as its log reaches; but a node that
  * was away while others joined may be led by one that it has never heard of, and could not answer it.
  * Its leader would then send the same again for ever. So those who ask for answers say where they are.
- *
- * Nor may those be forgotten at once who are no members any more: a leader that removes itself needs
- * the answers that commit its removal, and one that removes others tells them.
  */
 export class Addresses {
   readonly #transport: Transport
-  #members: readonly Peer[]
+  #known: readonly Peer[]
   readonly #told = new Map<NodeId, string>()
-  /** No members any more, but still spoken with. */
-  readonly #leaving = new Map<NodeId, string>()
 
   constructor(transport: Transport, contacts: readonly Peer[]) {
     this.#transport = transport
-    this.#members = contacts
+    this.#known = contacts
   }
 
-  /** The membership names these. One that names nobody changes nothing. */
-  follow(members: readonly Peer[]): void {
-    if (members.length > 0) {
-      for (const { id, address } of this.#members) this.#leaving.set(id, address)
-      this.#members = members
-    }
-    for (const { id } of members) {
-      this.#told.delete(id)
-      this.#leaving.delete(id)
-    }
+  /** Whom the protocol wants to reach, and where. A node that knows of nobody keeps its contacts. */
+  follow(peers: readonly Peer[]): void {
+    if (peers.length > 0) this.#known = peers
+    for (const { id } of peers) this.#told.delete(id)
     this.#announce()
-  }
-
-  /** Those who are no members any more are forgotten when there is nothing to say to them. */
-  tick(isWanted: (id: NodeId) => boolean): void {
-    if (this.#leaving.size === 0) return
-    const gone = [...this.#leaving.keys()].filter((id) => !isWanted(id))
-    for (const id of gone) this.#leaving.delete(id)
-    if (gone.length > 0) this.#announce()
   }
 
   /**
@@ -59,7 +40,7 @@ export class Addresses {
    * itself; of others the own membership knows better.
    */
   hear({ from, address }: Introduction, isLeader: boolean): void {
-    const known = this.#told.get(from) ?? this.#members.find(({ id }) => id === from)?.address
+    const known = this.#told.get(from) ?? this.#known.find(({ id }) => id === from)?.address
     if (address === '' || address === known || (known !== undefined && !isLeader)) return
     this.#told.delete(from)
     this.#told.set(from, address)
@@ -69,9 +50,8 @@ export class Addresses {
   }
 
   #announce(): void {
-    const addresses = new Map(this.#leaving)
-    for (const { id, address } of this.#members) addresses.set(id, address)
-    for (const [id, address] of this.#told) addresses.set(id, address)
-    this.#transport.setPeers([...addresses].map(([id, address]) => ({ id, address })))
+    const known = this.#known.filter(({ id }) => !this.#told.has(id))
+    const told = [...this.#told].map(([id, address]) => ({ id, address }))
+    this.#transport.setPeers([...known, ...told])
   }
 }

@@ -15,7 +15,7 @@ import type {
   Peer,
   SnapshotMeta,
 } from '../types.ts'
-import { Addresses, isIntroduction } from './addresses.ts'
+import { Addresses, type Introduction, isIntroduction } from './addresses.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
@@ -293,6 +293,7 @@ export class RunLoop<Result> {
       snapshotIndex: this.#snapshots.index,
       membership: raft.membership,
       membershipIndex: raft.membershipIndex,
+      removed: raft.isRemoved,
       peers: raft.peers,
     }
   }
@@ -338,6 +339,7 @@ export class RunLoop<Result> {
     this.#applyCommitted()
     this.#announceChanges()
     this.#turns.runAttempts()
+    if (this.#raft.isRemoved) this.#retire()
   }
 
   #stepMessages(): void {
@@ -352,10 +354,17 @@ export class RunLoop<Result> {
       // A snapshot is announced by the stream that carries it, never by a message alone.
       else if (message.type !== 'install-snapshot') {
         this.#raft.step(message)
-        if (isIntroduction(message))
-          this.#addresses.hear(message, this.#raft.leader === message.from)
+        if (isIntroduction(message)) this.#hearAddress(message)
       }
     }
+  }
+
+  #hearAddress(message: Introduction): void {
+    const { leader, membership } = this.#raft
+    const isLeader = leader === message.from
+    // Whom the protocol still answers of those who are out, it says itself.
+    const isOut = membership.removed.some(({ id }) => id === message.from)
+    if (isLeader || !isOut) this.#addresses.hear(message, isLeader)
   }
 
   #tick(): void {
@@ -363,7 +372,6 @@ export class RunLoop<Result> {
     this.#tickIsDue = false
     this.#ticks += 1
     this.#raft.tick()
-    this.#addresses.tick((id) => this.#raft.leader === id || this.#raft.tracks(id))
     this.#proposals.expire(this.#ticks, this.#raft.leader)
     this.#proposals.retry()
     this.#reads.expire(this.#ticks, this.#raft.leader)
@@ -385,6 +393,8 @@ export class RunLoop<Result> {
   }
 
   #carryOut(effects: Effects): void {
+    // Before anything is sent, or what is for a new peer is lost.
+    if (effects.peers !== null) this.#addresses.follow(effects.peers)
     for (const message of effects.messages) this.#transport.send(message)
     const { append } = effects
     if (append !== null)
@@ -472,7 +482,6 @@ export class RunLoop<Result> {
       known.membership === membership
     if (isKnown) return
     this.#known = { role, term, leader, membership }
-    if (known.membership !== membership) this.#addresses.follow(membership.peers)
     this.#watchers.changed()
   }
 
@@ -488,6 +497,15 @@ export class RunLoop<Result> {
       })
       .finally(() => this.#underWay.delete(watched))
     this.#underWay.add(watched)
+  }
+
+  /** The cluster goes on without this node, and it has nobody left to work for. */
+  #retire(): void {
+    if (this.#stopped) return
+    const cause = new RaftError('REMOVED', 'the cluster has removed this node')
+    this.#failure = { cause }
+    this.#watchers.changed()
+    this.#end(cause)
   }
 
   /** Fail-stop: a node that cannot trust its disk or itself says so and does nothing more. */
@@ -514,7 +532,7 @@ export class RunLoop<Result> {
   #stoppedError(): RaftError {
     return this.#failure === null
       ? new RaftError('STOPPED', 'the node was disposed')
-      : new RaftError('STOPPED', 'the node has failed', this.#failure)
+      : new RaftError('STOPPED', 'the node has stopped', this.#failure)
   }
 }
 

@@ -5,7 +5,7 @@ import { whyNoStep, Roster } from '../roster.ts'
 /**
  * Who takes part has one history: what any node has applied of it is a part of that, and each
  * membership follows from the one before by one voter, or by way of a joint one (§6; thesis 4.3).
- * A leader begins a change only when the one before is committed, and an entry of its own term.
+ * Whoever stops because it was removed was removed indeed. A leader begins a change only when the one before is committed, and an entry of its own term.
  */
 export const membershipHistory: Property = {
   name: 'one history of memberships',
@@ -15,6 +15,7 @@ export const membershipHistory: Property = {
     const leaders = new Map<string, LogIndex>()
     return {
       started: ({ id }) => leaders.delete(id),
+      ended: (core) => roster.observer.ended?.(core),
       happened(life, event) {
         roster.observer.happened?.(life, event)
         const { id, disk } = life
