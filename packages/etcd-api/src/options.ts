@@ -1,6 +1,7 @@
 /** Everything that services can be tuned by, and the parts they work on. */
 import { type Environment, type Peer, type RaftNode, systemEnvironment } from '@coracle/raft-core'
 import type { KvResult, KvStateMachine } from '@coracle/kv-state-machine'
+import type { AutoCompaction } from './auto-compaction.ts'
 import type { EtcdId } from './ids.ts'
 import type { Forward } from './leader-calls.ts'
 
@@ -75,6 +76,8 @@ export interface EtcdServicesOptions {
   readonly electionTimeoutMs?: number
   /** Brings a call to the leader, which only it can carry out. Default: it is refused elsewhere. */
   readonly forward?: Forward
+  /** Which part of history is forgotten by itself. Default: none. */
+  readonly autoCompaction?: AutoCompaction
   /** Puts in order what this member keeps on its disk, when a client asks for it. Default: nothing. */
   readonly defragment?: () => Promise<void>
   /** Default: real time. */

@@ -2,6 +2,7 @@
 import type { AlarmType } from '@coracle/kv-state-machine'
 import type { NodeId } from '@coracle/raft-core'
 import { raiseAlarm } from './alarms.ts'
+import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { electionService } from './election-service.ts'
@@ -44,6 +45,8 @@ export interface EtcdServices extends AsyncDisposable {
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
   const leases = leaseService(context)
+  const { autoCompaction } = options
+  const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
   const rpcs = new Map<string, Rpc>()
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
@@ -73,6 +76,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
       await context[Symbol.asyncDispose]()
     },

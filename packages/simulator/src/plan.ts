@@ -61,12 +61,11 @@ export interface Troubles {
 export function drawPlan(random: Random): Plan {
   const sometimes = (probability: number, value: () => number): number =>
     random.chance(probability) ? value() : 0
-  const drift = sometimes(0.5, () => random.pick([0.05, 0.2, 0.5]))
-  const options = drawOptions(random.derive('options'), drift)
+  const options = drawOptions(random.derive('options'))
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
   const burst = random.pick([1, 1, 4, 16])
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5])
-  return {
+  const plan: Plan = {
     nodes,
     mostNodes: nodes + random.pick([2, 4, 8]),
     options,
@@ -88,7 +87,7 @@ export function drawPlan(random: Random): Plan {
       hasVictim: random.chance(0.7),
       lastsMs: random.pick([0.3, 1, 3, 8]) * electionMs,
     },
-    drift,
+    drift: sometimes(0.5, () => random.pick([0.05, 0.2, 0.5])),
     turnMs: random.pick([0, 0, 0.1, 1]),
     applyMs: random.pick([0, 0, 2, 10, electionMs / 4]),
     isUneven: random.chance(0.5),
@@ -101,24 +100,28 @@ export function drawPlan(random: Random): Plan {
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
   }
+  return random.derive('leases').chance(0.4) ? withLeases(plan) : plan
+}
+
+/** Reads rest on clocks, which differ as much as the nodes are told to expect, and no more. */
+function withLeases(plan: Plan): Plan {
+  const slowest = 1 - plan.drift
+  const fastest = 1 + plan.drift
+  const maxClockDrift = 1 - slowest / fastest
+  const options = { preVote: true, checkQuorum: true, reads: 'lease', maxClockDrift } as const
+  return { ...plan, options: { ...plan.options, ...options } }
 }
 
 type DrawnOptions = Plan['options']
 
-function drawOptions(random: Random, drift: number): DrawnOptions {
+function drawOptions(random: Random): DrawnOptions {
   const electionTicks = random.whole(4, 12)
-  const preVote = random.chance(0.7)
-  const checkQuorum = random.chance(0.7)
-  const canLease = preVote && checkQuorum
   return {
-    reads: canLease && random.chance(0.5) ? 'lease' : 'quorum',
-    // Between a clock that runs fast by this much and one that runs slow by as much.
-    maxClockDrift: (2 * drift) / (1 + drift) + 0.01,
     electionTicks,
     heartbeatTicks: random.whole(1, Math.max(1, electionTicks >> 2)),
     tickMs: random.pick([10, 20, 30]),
-    preVote,
-    checkQuorum,
+    preVote: random.chance(0.7),
+    checkQuorum: random.chance(0.7),
     maxMessageBytes: random.pick([1, 500, 5_000, 1 << 20]),
     maxInflightMessages: random.pick([1, 2, 3, 8, 64]),
     maxInflightBytes: random.pick([1, 1_000, 1 << 20]),
