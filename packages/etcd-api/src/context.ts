@@ -11,7 +11,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
-import { type PendingRequests, pendingRequests } from './pending.ts'
+import { type PendingRequests, pendingRequests, type Tally } from './pending.ts'
 import type { ResponseHeader } from './wire.ts'
 
 export interface ServiceContext extends AsyncDisposable {
@@ -21,6 +21,9 @@ export interface ServiceContext extends AsyncDisposable {
   readonly streams: OpenStreams
   /** The alarms that are on their way through the log. */
   readonly raising: Set<string>
+  /** What became of proposals and of linearizable reads. */
+  readonly proposals: Readonly<Tally>
+  readonly reads: Readonly<Tally>
   /** A header as of `revision`. */
   header(revision: number): ResponseHeader
   /** Has a command committed and applied here. Rejects with an EtcdError. */
@@ -40,6 +43,8 @@ class Context implements ServiceContext {
   readonly leadership: Leadership
   readonly streams: OpenStreams
   readonly raising = new Set<string>()
+  readonly proposals: Tally = { pending: 0, failed: 0 }
+  readonly reads: Tally = { pending: 0, failed: 0 }
   readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64
@@ -72,12 +77,14 @@ class Context implements ServiceContext {
       bytes: command.length,
       ask: () => this.#node.propose(command).then(({ result }) => result),
       explain: errors.proposalError,
+      tally: this.proposals,
     })
   }
 
   readBarrier(call: Cancellable): Promise<unknown> {
     const ask = (): Promise<number> => this.#node.read()
-    return this.#pending.run({ call, bytes: 0, ask, explain: errors.readError })
+    const explain = errors.readError
+    return this.#pending.run({ call, bytes: 0, ask, explain, tally: this.reads })
   }
 
   wait<Answer>(ask: () => Promise<Answer>, call: Cancellable): Promise<Answer> {

@@ -11,10 +11,14 @@ import type {
 import type { Call, DuplexCall, Receiver } from './call.ts'
 import { EtcdError, malformed, unexpected } from './errors.ts'
 import type { Rpc } from './method.ts'
+import type { Traffic } from './metrics/rpc-metrics.ts'
 import { type Codec, codecOf, type MethodSchema } from './schema.ts'
 
 /** What grpc-js needs to know of a method: its path, its shape and its codecs. */
-export function definitionOf(schema: MethodSchema): MethodDefinition<object, object> {
+export function definitionOf(
+  schema: MethodSchema,
+  traffic: Traffic,
+): MethodDefinition<object, object> {
   const request = codecOf(schema.requestType)
   const response = codecOf(schema.responseType)
   const serialize =
@@ -26,8 +30,15 @@ export function definitionOf(schema: MethodSchema): MethodDefinition<object, obj
     requestStream: schema.requestStream,
     responseStream: schema.responseStream,
     requestSerialize: serialize(request),
-    requestDeserialize: (bytes) => decodeOrExplain(request, bytes),
-    responseSerialize: serialize(response),
+    requestDeserialize(bytes) {
+      traffic.received += bytes.length
+      return decodeOrExplain(request, bytes)
+    },
+    responseSerialize(message) {
+      const bytes = serialize(response)(message)
+      traffic.sent += bytes.length
+      return bytes
+    },
     responseDeserialize: (bytes) => response.decode(bytes),
   }
 }

@@ -12,6 +12,7 @@ export { describeMembers, type MemberInfo } from './members.ts'
 export type { MethodSchema } from './schema.ts'
 export type { EtcdError } from './errors.ts'
 export type { EtcdLimits, EtcdNode, EtcdServicesOptions } from './options.ts'
+export { etcdMetrics, type EtcdMetrics } from './metrics/etcd-metrics.ts'
 export { clusterId, type EtcdId, memberId, memberIdOf, nodeIdOf } from './ids.ts'
 export {
   decodeSnapshotInfo,

@@ -3,6 +3,7 @@ import { type Environment, type Peer, type RaftNode, systemEnvironment } from '@
 import type { KvResult, KvStateMachine } from '@coracle/kv-state-machine'
 import type { EtcdId } from './ids.ts'
 import type { Forward } from './leader-calls.ts'
+import type { EtcdMetrics } from './metrics/etcd-metrics.ts'
 
 export interface EtcdLimits {
   /** The largest request, in bytes, as etcd's `--max-request-bytes`. Default 1.5 MiB. */
@@ -68,6 +69,8 @@ export interface EtcdServicesOptions {
   }
   readonly member: { readonly id: EtcdId }
   readonly limits?: Partial<EtcdLimits>
+  /** Where what happens is counted. Default: metrics of its own, that know no disk and no peers. */
+  readonly metrics?: EtcdMetrics
   /**
    * How long it takes until a lost leader is missed, in milliseconds, as the node is told in ticks.
    * Leases last at least half as long again, and outlive a change of leader by it. Default 1000.

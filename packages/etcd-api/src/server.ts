@@ -51,7 +51,10 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
   const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
   for (const rpc of services.rpcs.values()) {
     const { method } = rpc.schema
-    grpc.addService({ [method]: definitionOf(rpc.schema) }, { [method]: handlerOf(rpc) })
+    grpc.addService(
+      { [method]: definitionOf(rpc.schema, services.traffic) },
+      { [method]: handlerOf(rpc) },
+    )
   }
   // Connections are accepted here rather than by gRPC, which cannot cut off those that are left.
   const connections = grpc.createConnectionInjector(ServerCredentials.createInsecure())

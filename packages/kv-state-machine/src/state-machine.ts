@@ -26,7 +26,7 @@ import { checkRevision, deleteRange, readRange } from './range.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import { Store, type SweepPace } from './store.ts'
 import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
-import type { WatchStream, WatchStreamOptions } from './watch.ts'
+import type { WatchCounts, WatchStream, WatchStreamOptions } from './watch.ts'
 import { type ReplayPace, WatchHub } from './watch-hub.ts'
 import type {
   Alarm,
@@ -92,6 +92,8 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   keysOfLease(id: bigint): readonly Uint8Array[]
   /** Tells of every change to a lease from now on, until the returned function is called. */
   followLeases(observer: LeaseObserver): () => void
+  /** How many watchers there are, on how many streams, and how many of them read the history. */
+  watchCounts(): WatchCounts
   /** Opens a stream of watchers. They outlive a restore and end with the stream. */
   watchStream(options: WatchStreamOptions): WatchStream
 }
@@ -245,6 +247,10 @@ class KvMachine implements KvStateMachine {
     this.#cluster = cluster
     this.#leaseObservers.restored()
     this.#watches.replaceStore(store)
+  }
+
+  watchCounts(): WatchCounts {
+    return this.#watches.counts()
   }
 
   watchStream(options: WatchStreamOptions): WatchStream {
