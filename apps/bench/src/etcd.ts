@@ -29,7 +29,8 @@ export async function benchEtcd(progress: (what: string) => void): Promise<reado
     : null
   return [...ours].map(([what, measured]) => ({
     what: `${what} (load by ${generator.name})`,
-    perSecond: measured.perSecond,
+    value: measured.perSecond,
+    unit: '/s',
     note: compare(measured, etcd?.get(what)),
   }))
 }

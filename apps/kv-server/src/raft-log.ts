@@ -25,6 +25,9 @@ export function logEvents(log: Log): Trace {
       case 'snapshot-installed':
         log.info({ index: event.position.index }, 'installed snapshot from leader')
         return
+      case 'node-removed':
+        log.warn({ index: event.index }, 'the member has been permanently removed from the cluster')
+        return
       case 'leader-stalled':
         log.warn({ term: event.term, why: event.why }, 'leader stood still for an election timeout')
         return

@@ -215,6 +215,7 @@ class Member implements FakeMember, AsyncDisposable {
       snapshotIndex: 0,
       membership: bootstrapMembership([{ id: this.#id, address: '' }]),
       membershipIndex: 1,
+      removed: false,
       peers: [],
     })
     const watchers = this.#watchers

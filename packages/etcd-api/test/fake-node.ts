@@ -62,6 +62,7 @@ class Fake implements FakeNode {
       snapshotIndex: 0,
       membership,
       membershipIndex: 1,
+      removed: false,
       peers: [],
     }
   }

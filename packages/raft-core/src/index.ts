@@ -13,6 +13,7 @@ export {
   type StartOptions,
   type Waiting,
 } from './node/node.ts'
+export { recoverCluster, type Recovery, type RecoveryOptions } from './node/recover-cluster.ts'
 export type { Consistency } from './node/reads.ts'
 export type { PeerStatus } from './protocol/progress.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'

@@ -40,6 +40,8 @@ export type RaftEvent =
   | (Event<'membership-changed'> & { readonly membership: Membership })
   | (Event<'snapshot-taken'> & { readonly position: Position })
   | (Event<'snapshot-installed'> & { readonly position: Position })
+  /** The cluster goes on without this node, as the membership at `index` says. */
+  | (Event<'node-removed'> & { readonly index: LogIndex })
   | (Event<'node-failed'> & { readonly cause: unknown })
 
 /** Called synchronously with every event; must not throw. Costs nothing where it is not given. */

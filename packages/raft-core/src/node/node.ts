@@ -105,11 +105,14 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
 
   /**
    * The status now and after every change of role, leader, term or membership. A slow reader skips
-   * to the newest. Ends when the node stops.
+   * to the newest. Ends when the node stops; for a node that was removed, with a status that says so.
    */
   watch(options?: Waiting): AsyncIterable<NodeStatus>
 
-  /** Resolves when the node has stopped: with null after it was disposed, else with what stopped it. */
+  /**
+   * Resolves when the node has stopped: with null after it was disposed, with a {@link RaftError} of
+   * code `REMOVED` once the cluster has removed it, else with what went wrong.
+   */
   readonly stopped: Promise<Error | null>
 }
 
@@ -127,6 +130,8 @@ export interface NodeStatus {
   readonly membership: Membership
   /** Where the membership stands in the log. */
   readonly membershipIndex: LogIndex
+  /** The cluster has removed this node: it stops, for good. */
+  readonly removed: boolean
   /** What a leader knows of each other node; empty on others. */
   readonly peers: readonly PeerStatus[]
 }

@@ -293,6 +293,7 @@ export class RunLoop<Result> {
       snapshotIndex: this.#snapshots.index,
       membership: raft.membership,
       membershipIndex: raft.membershipIndex,
+      removed: raft.isRemoved,
       peers: raft.peers,
     }
   }
@@ -338,6 +339,7 @@ export class RunLoop<Result> {
     this.#applyCommitted()
     this.#announceChanges()
     this.#turns.runAttempts()
+    if (this.#raft.isRemoved) this.#retire()
   }
 
   #stepMessages(): void {
@@ -380,6 +382,8 @@ export class RunLoop<Result> {
   }
 
   #carryOut(effects: Effects): void {
+    // Before anything is sent, or what is for a new peer is lost.
+    if (effects.peers !== null) this.#transport.setPeers(effects.peers)
     for (const message of effects.messages) this.#transport.send(message)
     const { append } = effects
     if (append !== null)
@@ -467,7 +471,6 @@ export class RunLoop<Result> {
       known.membership === membership
     if (isKnown) return
     this.#known = { role, term, leader, membership }
-    if (known.membership !== membership) this.#transport.setPeers(membership.peers)
     this.#watchers.changed()
   }
 
@@ -483,6 +486,15 @@ export class RunLoop<Result> {
       })
       .finally(() => this.#underWay.delete(watched))
     this.#underWay.add(watched)
+  }
+
+  /** The cluster goes on without this node, and it has nobody left to work for. */
+  #retire(): void {
+    if (this.#stopped) return
+    const cause = new RaftError('REMOVED', 'the cluster has removed this node')
+    this.#failure = { cause }
+    this.#watchers.changed()
+    this.#end(cause)
   }
 
   /** Fail-stop: a node that cannot trust its disk or itself says so and does nothing more. */
@@ -509,7 +521,7 @@ export class RunLoop<Result> {
   #stoppedError(): RaftError {
     return this.#failure === null
       ? new RaftError('STOPPED', 'the node was disposed')
-      : new RaftError('STOPPED', 'the node has failed', this.#failure)
+      : new RaftError('STOPPED', 'the node has stopped', this.#failure)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { AppendBatch } from '../contracts/storage.ts'
 import { assert } from '../errors.ts'
 import type { Message } from '../messages.ts'
-import type { LogIndex, NodeId, Position, Term } from '../types.ts'
+import type { LogIndex, NodeId, Peer, Position, Term } from '../types.ts'
 import type { FetchWork, ReadOutcome } from './outbox.ts'
 import type { RaftState } from './state.ts'
 
@@ -22,6 +22,8 @@ export interface Effects {
   readonly snapshots: readonly NodeId[]
   /** Reads that are settled. */
   readonly reads: readonly ReadOutcome[]
+  /** Who must be reachable from now on, if that has changed; nobody at all before it is known. */
+  readonly peers: readonly Peer[] | null
 }
 
 /** For messages that promise nothing about this node's disk. */
@@ -84,7 +86,7 @@ export function resetLog(raft: RaftState, position: Position): void {
 }
 
 /** Collects what has gathered. The caller gets it for good. */
-export function takeEffects(raft: RaftState): Effects {
+export function takeEffects(raft: RaftState, peers: readonly Peer[] | null): Effects {
   const { outbox } = raft
   const append = outbox.writing === null && isUnsaved(raft) ? takeWrite(raft) : null
   const effects: Effects = {
@@ -93,6 +95,7 @@ export function takeEffects(raft: RaftState): Effects {
     fetches: outbox.fetches,
     snapshots: outbox.snapshots,
     reads: outbox.reads,
+    peers,
   }
   outbox.messages = []
   if (outbox.fetches.length > 0) outbox.fetches = []

@@ -29,6 +29,7 @@ import { oweLease, owesLease } from './lease.ts'
 import { becomeProbe, type PeerStatus } from './progress.ts'
 import { isOnlyVoter } from './quorum.ts'
 import { requestRead, startReadRound } from './read-index.ts'
+import { noticeRemoval, takeReach, tickCallers } from './removal.ts'
 import { campaign, countOwnVote, forgetLeader, mayCampaign } from './request-vote.ts'
 import { drawElectionTimeout, restartElectionTimer } from './roles.ts'
 import { isDoubted, passTime, resumeWriting } from './stalled-leader.ts'
@@ -101,6 +102,7 @@ export class Raft {
 
   /** One tick of time has passed. */
   tick(): void {
+    tickCallers(this.#raft)
     tick(this.#raft)
   }
 
@@ -201,6 +203,7 @@ export class Raft {
     assert(index >= raft.appliedIndex, 'what is applied stays applied')
     raft.appliedIndex = index
     raft.memberships.forgetBefore(index)
+    noticeRemoval(raft)
     raft.log.evict(raft.commitIndex, raft.options.maxWindowBytes)
   }
 
@@ -248,7 +251,7 @@ export class Raft {
       if (startReadRound(raft)) broadcastHeartbeat(raft)
       for (const peer of raft.peers) replicate(raft, peer)
     }
-    return takeEffects(raft)
+    return takeEffects(raft, takeReach(raft))
   }
 
   /**
@@ -302,6 +305,11 @@ export class Raft {
     return this.#raft.transfer !== null
   }
 
+  /** The cluster goes on without this node, which has nothing more to do. */
+  get isRemoved(): boolean {
+    return this.#raft.removedAt !== null && this.#raft.role !== 'leader'
+  }
+
   get membership(): Membership {
     return membership(this.#raft)
   }
@@ -352,6 +360,7 @@ function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit)
       if (entry.index > snapshotIndex)
         raft.memberships.append(entry.index, decodeMembership(entry.data))
   raft.memberships.forgetBefore(appliedIndex)
+  noticeRemoval(raft)
   adoptTermOfLog(raft)
   const neverRan = stored.lastIndex === 0 && snapshot === null && stored.hardState.term === 0
   // Before it stopped, it may have answered a leader that counts on its vote to this moment.

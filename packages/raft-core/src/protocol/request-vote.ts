@@ -19,6 +19,7 @@ import { lastLog, membership, type RaftState } from './state.ts'
  */
 export function mayCampaign(raft: RaftState): boolean {
   const { memberships, commitIndex, id } = raft
+  if (raft.removedAt !== null) return false
   return isVoter(memberships.current, id) || isVoter(memberships.committed(commitIndex), id)
 }
 

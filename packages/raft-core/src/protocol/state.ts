@@ -55,6 +55,14 @@ export interface RaftState {
   /** Who is to lead next, while a transfer is under way (thesis 3.10). */
   transfer: Transfer | null
 
+  // Removal (thesis 4.2.3): see removal.ts.
+  /** Where the committed membership stands that says that this node was removed; null for a member. */
+  removedAt: LogIndex | null
+  /** Removed nodes that have asked for something lately, and for how many ticks they are answered. */
+  readonly callers: Map<NodeId, number>
+  /** Who was last said to be reachable. */
+  reach: { readonly membership: Membership; readonly others: string }
+
   readonly outbox: Outbox
 }
 
@@ -146,6 +154,9 @@ export function createState(init: RaftInit): RaftState {
     lease: { stamps: [], isGivenUp: false },
     doubtedRound: 0,
     transfer: null,
+    removedAt: null,
+    callers: new Map(),
+    reach: { membership: NOBODY, others: '' },
     outbox: createOutbox(),
   }
 }

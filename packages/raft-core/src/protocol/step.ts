@@ -10,6 +10,7 @@ import {
 import { ignore } from './effects.ts'
 import { oweLease } from './lease.ts'
 import { handleReadIndex, handleReadIndexReply } from './read-index.ts'
+import { handleRemoved, isRemoved, turnAway } from './removal.ts'
 import {
   handlePreVote,
   handlePreVoteReply,
@@ -36,6 +37,7 @@ export function step(raft: RaftState, message: ProtocolMessage): void {
     message: message.type,
   })
   if (message.to !== raft.id) return ignore(raft, message, 'it is for another node')
+  if (isRemoved(raft, message.from)) return turnAway(raft, message)
   if (disturbs(raft, message)) return ignore(raft, message, 'the leader is alive')
   if (message.term > raft.term) becomeFollower(raft, message.term, leaderSpeaking(message))
   else if (message.term < raft.term && !mayBeLate(message)) return handleStale(raft, message)
@@ -61,10 +63,13 @@ function leaderSpeaking(message: ProtocolMessage): NodeId | null {
   return speaks ? message.from : null
 }
 
-/** Questions are answered whatever their term: the answer tells the sender ours. */
-function mayBeLate(message: ProtocolMessage): boolean {
+/**
+ * Questions are answered whatever their term: the answer tells the sender ours. And once removed is
+ * removed, whatever term the node has reached by itself.
+ */
+function mayBeLate({ type }: ProtocolMessage): boolean {
   return (
-    message.type === 'pre-vote' || message.type === 'request-vote' || message.type === 'read-index'
+    type === 'pre-vote' || type === 'request-vote' || type === 'read-index' || type === 'removed'
   )
 }
 
@@ -104,6 +109,8 @@ function dispatch(raft: RaftState, message: ProtocolMessage): void {
       return handleReadIndex(raft, message)
     case 'read-index-reply':
       return handleReadIndexReply(raft, message)
+    case 'removed':
+      return handleRemoved(raft, message)
   }
 }
 

@@ -496,7 +496,7 @@ describe('§6 removed servers', () => {
       a.tick(1)
     }
     a.receive(accepted({ from: 'c', term: 2, index: 3 }))
-    expect(a.ignored).toContain('the sender is no member')
+    expect(a.ignored).toContain('its sender was removed')
     expect(a.raft.peers.map((peer) => peer.id)).toEqual(['b'])
   })
 

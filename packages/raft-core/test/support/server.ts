@@ -15,7 +15,15 @@ import {
 } from '../../src/protocol/raft.ts'
 import type { RaftState } from '../../src/protocol/state.ts'
 import type { RaftEvent } from '../../src/trace.ts'
-import type { Entry, LogIndex, Membership, NodeId, SnapshotMeta, Term } from '../../src/types.ts'
+import type {
+  Entry,
+  LogIndex,
+  Membership,
+  NodeId,
+  Peer,
+  SnapshotMeta,
+  Term,
+} from '../../src/types.ts'
 import { Disk } from './disk.ts'
 import { membershipEntry, read, text, voters } from './messages.ts'
 
@@ -54,6 +62,8 @@ export class Server {
   /** What the state machine was fed, in order; a snapshot restores it. */
   state: string[] = []
   readonly reads: ReadOutcome[] = []
+  /** Who must be reachable, as it was said last. */
+  peers: readonly Peer[] | null = null
   readonly events: RaftEvent[] = []
   /** Everything that has left since the test last looked. */
   #left: Message[] = []
@@ -116,6 +126,7 @@ export class Server {
     this.#check(before)
     this.#left.push(...effects.messages)
     this.reads.push(...effects.reads)
+    if (effects.peers !== null) this.peers = effects.peers
     this.fetches.push(...effects.fetches)
     this.snapshotsDue.push(...effects.snapshots)
     if (effects.append !== null) {

@@ -6,7 +6,7 @@ import type { Environment } from '../../src/environment.ts'
 import type { InstallSnapshot, Message } from '../../src/messages.ts'
 import { type RaftNode, startNode, type StartOptions } from '../../src/node/node.ts'
 import type { RaftEvent } from '../../src/trace.ts'
-import type { Entry, LogIndex, NodeId, Position, SnapshotMeta } from '../../src/types.ts'
+import type { Entry, LogIndex, NodeId, Peer, Position, SnapshotMeta } from '../../src/types.ts'
 import { Disk } from './disk.ts'
 import { read, text, timeoutNow, voters } from './messages.ts'
 
@@ -151,6 +151,8 @@ export class World implements AsyncDisposable {
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
   readonly #handlers = new Map<NodeId, TransportHandlers>()
+  /** Who each node knows a way to. */
+  readonly #ways = new Map<NodeId, readonly Peer[]>()
   #turns: (() => void)[] = []
   readonly #beats = new Map<NodeId, Set<() => void>>()
   #inFlight: Message[] = []
@@ -283,8 +285,9 @@ export class World implements AsyncDisposable {
       start: async (handlers) => {
         this.#handlers.set(id, handlers)
       },
-      setPeers: () => {},
+      setPeers: (peers) => this.#ways.set(id, peers),
       send: (message) => {
+        if (!this.#ways.get(id)?.some((peer) => peer.id === message.to)) return
         this.sent.push(message)
         this.#inFlight.push(message)
       },

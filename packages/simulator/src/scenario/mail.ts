@@ -44,6 +44,8 @@ function said(message: Message): string {
       return `, log up to ${place(message.lastLog)}`
     case 'install-snapshot':
       return ` up to ${place(message.meta.position)} of ${list(message.meta.membership)}`
+    case 'removed':
+      return ` at ${message.index}, there are ${list(message.membership)}`
     case 'read-index':
       return ` ${message.id}`
     case 'read-index-reply':

@@ -44,6 +44,8 @@ export function narrate(event: RaftEvent): string | null {
       return `${node} ignored ${event.message} from ${event.from}: ${event.why}`
     case 'snapshot-installed':
       return `${node} replaced its log by a snapshot up to ${place(event.position)}`
+    case 'node-removed':
+      return `${node} learned that it was removed at ${event.index}`
     case 'membership-changed':
       return `${node} goes on with ${list(event.membership)}`
     case 'entries-applied':
