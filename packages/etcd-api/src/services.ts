@@ -22,6 +22,7 @@ import { raftStatusMetrics } from './metrics/raft-metrics.ts'
 import { rpcMetrics, type Traffic } from './metrics/rpc-metrics.ts'
 import { serverMetrics } from './metrics/server-metrics.ts'
 import type { EtcdServicesOptions } from './options.ts'
+import { reflectionService } from './reflection-service.ts'
 import { allMethods } from './schema.ts'
 import { waitingLine } from './waiting-line.ts'
 import { watchService } from './watch-service.ts'
@@ -67,6 +68,8 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     'etcdserverpb.Maintenance': maintenanceService(context),
     'v3lockpb.Lock': lockService(line, kv),
     'v3electionpb.Election': electionService(context, line, kv),
+    'grpc.reflection.v1.ServerReflection': reflectionService(),
+    'grpc.reflection.v1alpha.ServerReflection': reflectionService(),
     'grpc.health.v1.Health': healthService(),
   }
   for (const schema of allMethods()) {

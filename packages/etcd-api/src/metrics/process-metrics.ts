@@ -1,5 +1,6 @@
 /** The process, under the names that every Prometheus client gives these. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
 import type { Registry } from 'prom-client'
 import { counter, gauge, gauges, type Sample } from './collect.ts'
 

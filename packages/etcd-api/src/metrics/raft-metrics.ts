@@ -55,6 +55,7 @@ export function raftCounts(now: () => number, onApplied: (seconds: number) => vo
       case 'entries-appended':
       case 'membership-changed':
       case 'node-failed':
+      case 'node-removed':
       case 'role-changed':
       case 'vote-granted':
       case 'vote-refused':
