@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
 import type { Environment } from '@coracle/raft-core'
+import { etcdClient, type EtcdClient } from './embedded/client.ts'
 import { type Gateway, jsonGateway } from './gateway/gateway.ts'
 import { definitionOf, handlerOf } from './grpc-carrier.ts'
 import type { AccessOptions } from './http/access.ts'
@@ -32,6 +33,8 @@ export interface EtcdServer
   extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
+  /** Asks this server from within the process. */
+  readonly client: EtcdClient
   /** The same of `listenMetrics`. */
   readonly metricsAddresses: readonly string[]
 }
@@ -46,6 +49,11 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024
  */
 export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
+  return serveEtcd(options)
+}
+
+/** The same, also for nobody but the process itself. */
+export async function serveEtcd(options: EtcdServerOptions): Promise<EtcdServer> {
   const { limits, environment } = resolveOptions(options)
   const services = createEtcdServices(options)
   const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
@@ -94,6 +102,7 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
     })
     return {
       addresses,
+      client: etcdClient(services.rpcs, environment),
       metricsAddresses,
       answerForwarded: (path, request) => services.answerForwarded(path, request),
       raiseAlarm: (type, about) => services.raiseAlarm(type, about),
