@@ -1,5 +1,5 @@
 /** grpc.health.v1.Health: whether this member serves at all, for load balancers and kubelets. */
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 import type { Call } from './call.ts'
 import { EtcdError } from './errors.ts'
 import { type Method, serverStream, unary } from './method.ts'
@@ -21,7 +21,7 @@ export function healthService(): Record<string, Method> {
 const NAMES: ReadonlySet<string> = new Set(['', ...allMethods().map(({ service }) => service)])
 
 function check(request: HealthCheckRequest): HealthCheckResponse {
-  if (!NAMES.has(request.service)) throw new EtcdError(status.NOT_FOUND, 'unknown service')
+  if (!NAMES.has(request.service)) throw new EtcdError(Code.NOT_FOUND, 'unknown service')
   return { status: SERVING }
 }
 

@@ -18,6 +18,7 @@ export type { Comparison, Condition, Operation, Txn, TxnOutcome } from './embedd
 export type { Bytes, Keys, Pair } from './embedded/values.ts'
 export type { WatchedEvent, WatchOptions } from './embedded/watch.ts'
 export { createEtcdServices, type EtcdServices } from './services.ts'
+export type { AutoCompaction } from './auto-compaction.ts'
 export type { Call, DuplexCall, Receiver } from './call.ts'
 export type { Rpc } from './method.ts'
 export type { Forward, ForwardedAnswer, ForwardedCall } from './leader-calls.ts'

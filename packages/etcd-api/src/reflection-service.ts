@@ -1,5 +1,5 @@
 /** grpc.reflection: tools such as grpcurl learn the schema from the server itself. */
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 import { answerInOrder } from './answer-in-order.ts'
 import type { DuplexCall } from './call.ts'
 import type { FileDescriptor } from './descriptors.ts'
@@ -37,10 +37,10 @@ function answerTo(request: ReflectionRequest, files: readonly FileDescriptor[]):
       return filesFrom(files, ({ symbols }) => symbols.includes(request.file_containing_symbol))
     case 'all_extension_numbers_of_type':
     case 'file_containing_extension':
-      return refusal(status.NOT_FOUND, 'there are no extensions')
+      return refusal(Code.NOT_FOUND, 'there are no extensions')
     case undefined:
   }
-  return refusal(status.INVALID_ARGUMENT, 'nothing was asked')
+  return refusal(Code.INVALID_ARGUMENT, 'nothing was asked')
 }
 
 function serviceNames(): readonly string[] {
@@ -53,7 +53,7 @@ function filesFrom(
   isWanted: (file: FileDescriptor) => boolean,
 ): Answer {
   const wanted = new Set(files.filter(isWanted))
-  if (wanted.size === 0) return refusal(status.NOT_FOUND, 'there is no such name in the schema')
+  if (wanted.size === 0) return refusal(Code.NOT_FOUND, 'there is no such name in the schema')
   // What is added to a set while it is gone through is gone through as well.
   for (const { dependencies } of wanted)
     for (const file of files) if (dependencies.includes(file.name)) wanted.add(file)

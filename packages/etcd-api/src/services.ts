@@ -1,7 +1,9 @@
 /** All methods of the etcd v3 API, ready to be called by whatever carries calls. */
+import { authService } from './auth-service.ts'
 import type { AlarmType } from '@coracle/kv-state-machine'
 import type { NodeId } from '@coracle/raft-core'
 import { raiseAlarm } from './alarms.ts'
+import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { electionService } from './election-service.ts'
@@ -56,6 +58,9 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   raftStatusMetrics(registry, options.node)
   const stopCounting = serverMetrics(registry, context)
   const leases = leaseService(context)
+  const auth = authService(context)
+  const { autoCompaction } = options
+  const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
   const rpcs = new Map<string, Rpc>()
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
@@ -66,6 +71,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     'etcdserverpb.Watch': watchService(context),
     'etcdserverpb.Cluster': clusterService(context, calls),
     'etcdserverpb.Maintenance': maintenanceService(context),
+    'etcdserverpb.Auth': auth.methods,
     'v3lockpb.Lock': lockService(line, kv),
     'v3electionpb.Election': electionService(context, line, kv),
     'grpc.reflection.v1.ServerReflection': reflectionService(),
@@ -90,7 +96,9 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
       stopCounting()
+      compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
+      await auth[Symbol.asyncDispose]()
       await context[Symbol.asyncDispose]()
     },
   }

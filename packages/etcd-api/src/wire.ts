@@ -373,3 +373,75 @@ export interface ReflectionResponse {
   readonly list_services_response?: { readonly service: readonly { readonly name: string }[] }
   readonly error_response?: { readonly error_code: number; readonly error_message: string }
 }
+
+export interface AuthenticateRequest {
+  readonly name: string
+  readonly password: string
+}
+
+/** A user or a role, where nothing else is said about it. */
+export interface Name {
+  readonly name: string
+}
+
+export interface RoleName {
+  readonly role: string
+}
+
+export interface UserAddRequest extends AuthenticateRequest {
+  readonly options: { readonly no_password: boolean } | null
+}
+
+export interface UserGrantRoleRequest {
+  readonly user: string
+  readonly role: string
+}
+
+export interface UserRevokeRoleRequest {
+  readonly name: string
+  readonly role: string
+}
+
+export interface Permission {
+  readonly permType: number
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface RoleGrantPermissionRequest {
+  readonly name: string
+  readonly perm: Permission | null
+}
+
+export interface RoleRevokePermissionRequest {
+  readonly role: string
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface AuthStatusResponse {
+  readonly header: ResponseHeader
+  readonly enabled: boolean
+  readonly authRevision: Int64
+}
+
+export interface AuthenticateResponse {
+  readonly header: ResponseHeader
+  readonly token: string
+}
+
+export interface UserListResponse {
+  readonly header: ResponseHeader
+  readonly users: readonly string[]
+}
+
+/** Of a user, or of all. */
+export interface RolesResponse {
+  readonly header: ResponseHeader
+  readonly roles: readonly string[]
+}
+
+export interface RoleGetResponse {
+  readonly header: ResponseHeader
+  readonly perm: readonly Permission[]
+}

@@ -117,7 +117,8 @@ export function etcdClient(rpcs: ReadonlyMap<string, Rpc>, environment: Environm
         options,
       )
       const { ID, TTL } = granted
-      return grantLease(caller, environment, { id: toBigInt(ID), ttl: toSafeInteger(TTL) })
+      const lease = { id: toBigInt(ID), ttl: toSafeInteger(TTL) }
+      return grantLease(caller, environment, lease, options?.metadata ?? {})
     },
   }
 }

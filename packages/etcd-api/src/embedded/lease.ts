@@ -21,10 +21,12 @@ export function grantLease(
   caller: Caller,
   environment: Environment,
   { id, ttl }: Pick<Lease, 'id' | 'ttl'>,
+  metadata: Readonly<Record<string, string>>,
 ): Lease {
   const ended = new AbortController()
   const stream = caller.open<wire.LeaseId, wire.LeaseKeepAliveResponse>(
     'etcdserverpb.Lease/LeaseKeepAlive',
+    { metadata },
   )
   const end = (reason: unknown): void => {
     stopRenewing()
@@ -45,7 +47,9 @@ export function grantLease(
   const revoke = async (): Promise<void> => {
     if (ended.signal.aborted) return
     end(leaseNotFound)
-    await caller.call('etcdserverpb.Lease/LeaseRevoke', { ID: fromBigInt(id) }).catch(() => {})
+    const request = { ID: fromBigInt(id) }
+    // What cannot be revoked ends by itself, for nobody renews it any more.
+    await caller.call('etcdserverpb.Lease/LeaseRevoke', request, { metadata }).catch(() => {})
   }
   return {
     id,

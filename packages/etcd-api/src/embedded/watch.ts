@@ -1,5 +1,5 @@
 /** Watches of the client in the process. */
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 import { compacted, EtcdError } from '../errors.ts'
 import { toSafeInteger } from '../int64.ts'
 import type * as wire from '../wire.ts'
@@ -74,7 +74,7 @@ function reasonOf({
   cancel_reason: reason,
 }: wire.WatchResponse): Error {
   if (toSafeInteger(revision ?? 0) > 0) return compacted
-  return new EtcdError(status.CANCELLED, reason ?? 'etcdserver: watch canceled')
+  return new EtcdError(Code.CANCELLED, reason ?? 'etcdserver: watch canceled')
 }
 
 function eventOf({ type, kv, prev_kv: before }: wire.Event): WatchedEvent {

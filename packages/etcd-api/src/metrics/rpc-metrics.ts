@@ -1,5 +1,5 @@
 /** Who calls what, and how it ends: the metrics of Go's gRPC servers and etcd's bytes. */
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 import type { Registry } from 'prom-client'
 import type { Call, DuplexCall, Receiver } from '../call.ts'
 import { type EtcdError, unexpected } from '../errors.ts'
@@ -111,7 +111,7 @@ function countUnary(
 ): Extract<Rpc, { kind: 'unary' }>['call'] {
   const answered = (response: object): object => {
     counts.sent += 1
-    counts.end(status.OK)
+    counts.end(Code.OK)
     return response
   }
   const refused = (error: unknown): never => {
@@ -139,13 +139,13 @@ function countStream(
   return async function* messages(request, call) {
     counts.started += 1
     counts.received += 1
-    let code: number = status.CANCELLED
+    let code: number = Code.CANCELLED
     try {
       for await (const message of rpc.call(request, call)) {
         counts.sent += 1
         yield message
       }
-      if (!call.cancelled) code = status.OK
+      if (!call.cancelled) code = Code.OK
     } catch (error) {
       const known = unexpected(error)
       code = known.code
@@ -175,7 +175,7 @@ class CountedCall implements DuplexCall<object, object> {
   constructor(call: DuplexCall<object, object>, counts: Counts) {
     this.#call = call
     this.#counts = counts
-    call.onceOver(() => counts.end(this.#code ?? status.CANCELLED))
+    call.onceOver(() => counts.end(this.#code ?? Code.CANCELLED))
   }
 
   get cancelled(): boolean {
@@ -222,7 +222,7 @@ class CountedCall implements DuplexCall<object, object> {
   }
 
   end(error?: EtcdError): void {
-    this.#code ??= error?.code ?? status.OK
+    this.#code ??= error?.code ?? Code.OK
     this.#call.end(error)
   }
 }

@@ -27,12 +27,13 @@ function tickElection(raft: RaftState): void {
 function tickLeader(raft: RaftState): void {
   tickTransfer(raft)
   tickLeaving(raft)
+  // Before the check of the quorum, which forgets who was heard: an heir must have been.
+  tickStalledDisk(raft)
+  if (raft.role !== 'leader') return
   if (raft.electionElapsed >= raft.options.electionTicks) {
     raft.electionElapsed = 0
     if (raft.options.checkQuorum && !hearsQuorum(raft)) return becomeFollower(raft, raft.term, null)
   }
-  tickStalledDisk(raft)
-  if (raft.role !== 'leader') return
   raft.heartbeatElapsed += 1
   const isHeartbeatDue = raft.heartbeatElapsed >= raft.options.heartbeatTicks
   if (isHeartbeatDue) {
