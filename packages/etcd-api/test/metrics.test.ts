@@ -222,7 +222,15 @@ describe('a member that is measured', () => {
       onUnreachable() {},
       async onSnapshot() {},
     })
-    transport.send({ ...header, type: 'heartbeat', from: 'a', to: 'b', commitIndex: 0, round: 1 })
+    transport.send({
+      ...header,
+      type: 'heartbeat',
+      from: 'a',
+      to: 'b',
+      commitIndex: 0,
+      round: 1,
+      address: '',
+    })
     transport.send({
       ...header,
       type: 'propose',
