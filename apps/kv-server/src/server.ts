@@ -1,5 +1,11 @@
 /** A member in one process: a storage, a transport, a state machine, a node, and etcd's services. */
-import { type EtcdServer, type EtcdServerOptions, etcdServer } from '@coracle/etcd-api'
+import {
+  type EtcdMetrics,
+  etcdMetrics,
+  type EtcdServer,
+  etcdServer,
+  type EtcdServerOptions,
+} from '@coracle/etcd-api'
 import { type KvResult, type KvStateMachine, kvStateMachine } from '@coracle/kv-state-machine'
 import {
   bootstrapMembership,
@@ -55,19 +61,24 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
       : 'history is compacted by itself',
   )
   const stateMachine = kvStateMachine()
+  const metrics = etcdMetrics()
+  const logEvent = logEvents(log)
   const node = await startNode<KvResult>({
     id: config.member.nodeId,
     ...(config.isNewCluster ? { membership: foundersOf(config) } : {}),
     contacts: config.contacts,
-    storage,
-    transport: overFirstUrls(transport),
+    storage: metrics.measureStorage(storage),
+    transport: metrics.measureTransport(overFirstUrls(transport)),
     stateMachine,
-    trace: logEvents(log),
+    trace(event) {
+      metrics.trace(event)
+      logEvent(event)
+    },
     ...nodeOptions(config),
   })
   try {
     if (config.initialCorruptCheck) await checkAgainstOthers(config, node, stateMachine)
-    const api = await serveClients(config, { ...parts, node, stateMachine })
+    const api = await serveClients(config, { node, stateMachine, metrics, ...parts })
     const { answerForwarded } = api
     peers?.serve({ clusterId: config.clusterId.toString(16), node, stateMachine, answerForwarded })
     return new Member(config, { node, stateMachine, api, log })
@@ -119,13 +130,15 @@ async function checkAgainstOthers(
 
 function serveClients(
   config: ServerConfig,
-  parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> & Pick<ServerParts, 'defragment' | 'log'>,
+  parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> &
+    Pick<ServerParts, 'defragment' | 'log'> & { readonly metrics: EtcdMetrics },
 ): Promise<EtcdServer> {
-  const { node, stateMachine, defragment, log } = parts
+  const { node, stateMachine, metrics, defragment, log } = parts
   const clusterId = config.clusterId.toString(16)
   return etcdServer({
     node,
     stateMachine,
+    metrics,
     cluster: {
       id: config.clusterId,
       peerUrls: ({ address }) => urlsOfAddress(address),
