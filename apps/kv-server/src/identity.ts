@@ -33,6 +33,12 @@ export interface Identity {
   readonly removed?: boolean
 }
 
+/** What it takes to say whose a directory is. */
+type Placed = Pick<
+  ServerConfig,
+  'dataDir' | 'name' | 'member' | 'clusterId' | 'clusterToken' | 'isNewCluster'
+>
+
 const FILE = 'member.json'
 const NEW_FILE = 'member.json.new'
 const STORAGE = 'raft'
@@ -88,7 +94,7 @@ export function withIdentity(config: ServerConfig, identity: Identity): ServerCo
 }
 
 /** Remembers whose directory it is. Called when the log in it has been opened, and is locked. */
-export async function recordIdentity(config: ServerConfig): Promise<void> {
+export async function recordIdentity(config: Placed): Promise<void> {
   const { dataDir } = config
   await reportFailure(dataDir, async () => {
     if (!(await readdir(dataDir)).includes(FILE)) await writeIdentity(dataDir, identityOf(config))
@@ -102,7 +108,7 @@ export async function recordRemoval({ dataDir }: ServerConfig): Promise<void> {
   })
 }
 
-function identityOf(config: ServerConfig): Identity {
+function identityOf(config: Placed): Identity {
   const { name, member, clusterToken: token, isNewCluster } = config
   const identity = {
     format: 1,
@@ -114,7 +120,7 @@ function identityOf(config: ServerConfig): Identity {
   return isNewCluster ? identity : { ...identity, joined: true }
 }
 
-function idOf({ clusterId }: ServerConfig): string {
+function idOf({ clusterId }: Pick<ServerConfig, 'clusterId'>): string {
   return clusterId.toString(16)
 }
 

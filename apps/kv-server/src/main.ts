@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * One member of a cluster, until it is told to stop.
+ * One member of a cluster, until it is told to stop; or, with `snapshot` for its first word, what can
+ * be done with a snapshot offline.
  *
  * | exit code | meaning |
  * |---|---|
@@ -13,6 +14,7 @@ import { parseCommandLine, type Settings, UsageError } from './flags.ts'
 import { isInitialized } from './identity.ts'
 import { type OpenLog, openLog } from './log.ts'
 import { runMember } from './run-member.ts'
+import { runSnapshotCommand } from './snapshots/command.ts'
 import { VERSION_TEXT } from './version.ts'
 
 const OK = 0
@@ -22,6 +24,7 @@ process.exit(await main(process.argv.slice(2)))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    if (args[0] === 'snapshot') return await runSnapshotCommand(args.slice(1))
     const asked = parseCommandLine(args, process.env)
     if (asked.type !== 'run') {
       process.stdout.write(`${asked.type === 'help' ? asked.text : VERSION_TEXT}\n`)

@@ -74,9 +74,10 @@ async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): 
   const transport = transportOf(config, log, (socket) => peers.accept(socket))
   const defragment = (): Promise<void> => storage.defragment()
   try {
-    const server = await startServer(config, { storage, transport, log, peers, defragment })
+    const onOpened = (): Promise<void> => recordIdentity(config)
+    const parts = { storage, transport, log, peers, onOpened, defragment }
+    const server = await startServer(config, parts)
     try {
-      await recordIdentity(config)
       announce(config, log)
       await untilOver(told, server)
     } finally {

@@ -30,6 +30,8 @@ export interface ServerParts {
   readonly log: Log
   /** Where other members ask. Default: they cannot. */
   readonly peers?: PeerServer
+  /** Called when the storage is open, before clients or other members are told anything. */
+  readonly onOpened?: () => Promise<void>
   /** Puts in order what the storage keeps. Default: nothing is to be done. */
   readonly defragment?: () => Promise<void>
 }
@@ -77,6 +79,7 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     ...nodeOptions(config),
   })
   try {
+    await parts.onOpened?.()
     if (config.initialCorruptCheck) await checkAgainstOthers(config, node, stateMachine)
     const api = await serveClients(config, { node, stateMachine, metrics, ...parts })
     const { answerForwarded } = api
