@@ -98,6 +98,17 @@ describe('reconfigure', () => {
     expect(await settled(world, node.reconfigure({}))).toMatchObject({ electionTicks: 10 })
   })
 
+  test('two that make sense alone and none together: the second is refused, and the node goes on', async () => {
+    await using world = await World.of(ids)
+    const { node } = world.at('a')
+    const first = watchOutcome(node.reconfigure({ heartbeatTicks: 5 }))
+    const second = watchOutcome(node.reconfigure({ electionTicks: 5 }))
+    await world.settle()
+    expect(first.value()).toMatchObject({ heartbeatTicks: 5, electionTicks: 10 })
+    expect(second.error()).toBeInstanceOf(RangeError)
+    expect(await settled(world, node.propose(text('x')))).toMatchObject({ index: 3 })
+  })
+
   test('STOPPED: the node was disposed', async () => {
     await using world = await World.of(ids)
     const { node } = world.at('a')
