@@ -234,6 +234,15 @@ describe('every queue is bounded', () => {
     expect(after.map(({ state }) => state())).toEqual(['done', 'done'])
   })
 
+  test('who does not lead calls no command too large: the leader may take it', async () => {
+    await using world = await World.of(ids, { maxCommandBytes: 10 })
+    const commands = [new Uint8Array(50)]
+    await world.deliver({ type: 'propose', from: 'b', to: 'c', term: 2, id: 7, commands })
+    const [reply] = only(world.sent, 'propose-reply')
+    expect(reply).toMatchObject({ id: 7, accepted: 0 })
+    expect(reply!.first.index).toBeGreaterThan(0)
+  })
+
   test('commands too large for the leader, from a node that takes larger ones: PROPOSAL_TOO_LARGE', async () => {
     await using world = new World()
     for (const id of ids)
