@@ -25,7 +25,7 @@ export function autoCompactor(context: ServiceContext, policy: AutoCompaction): 
     isUnderWay = true
     const command = encodeCommand({ type: 'compact', request: { revision } })
     try {
-      await context.propose(command, { cancelled: false })
+      await context.proposeOwn(command)
     } finally {
       isUnderWay = false
     }

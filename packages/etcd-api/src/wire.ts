@@ -352,3 +352,96 @@ export interface WatchResponse {
   readonly fragment?: boolean
   readonly events?: readonly Event[]
 }
+
+/** `message_request` names the one member that is set. */
+export interface ReflectionRequest {
+  readonly host: string
+  readonly message_request?:
+    | 'file_by_filename'
+    | 'file_containing_symbol'
+    | 'file_containing_extension'
+    | 'all_extension_numbers_of_type'
+    | 'list_services'
+  readonly file_by_filename: string
+  readonly file_containing_symbol: string
+}
+
+export interface ReflectionResponse {
+  readonly valid_host: string
+  readonly original_request: ReflectionRequest
+  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly Uint8Array[] }
+  readonly list_services_response?: { readonly service: readonly { readonly name: string }[] }
+  readonly error_response?: { readonly error_code: number; readonly error_message: string }
+}
+
+export interface AuthenticateRequest {
+  readonly name: string
+  readonly password: string
+}
+
+/** A user or a role, where nothing else is said about it. */
+export interface Name {
+  readonly name: string
+}
+
+export interface RoleName {
+  readonly role: string
+}
+
+export interface UserAddRequest extends AuthenticateRequest {
+  readonly options: { readonly no_password: boolean } | null
+}
+
+export interface UserGrantRoleRequest {
+  readonly user: string
+  readonly role: string
+}
+
+export interface UserRevokeRoleRequest {
+  readonly name: string
+  readonly role: string
+}
+
+export interface Permission {
+  readonly permType: number
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface RoleGrantPermissionRequest {
+  readonly name: string
+  readonly perm: Permission | null
+}
+
+export interface RoleRevokePermissionRequest {
+  readonly role: string
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface AuthStatusResponse {
+  readonly header: ResponseHeader
+  readonly enabled: boolean
+  readonly authRevision: Int64
+}
+
+export interface AuthenticateResponse {
+  readonly header: ResponseHeader
+  readonly token: string
+}
+
+export interface UserListResponse {
+  readonly header: ResponseHeader
+  readonly users: readonly string[]
+}
+
+/** Of a user, or of all. */
+export interface RolesResponse {
+  readonly header: ResponseHeader
+  readonly roles: readonly string[]
+}
+
+export interface RoleGetResponse {
+  readonly header: ResponseHeader
+  readonly perm: readonly Permission[]
+}

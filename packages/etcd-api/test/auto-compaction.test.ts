@@ -31,7 +31,7 @@ function stage(policy: AutoCompaction): Stage {
   const context = {
     options: { environment, stateMachine, node: { status: () => ({ id: 'a' }) } },
     leadership,
-    propose: async (command: Uint8Array) => {
+    proposeOwn: async (command: Uint8Array) => {
       if (!staged.isUp) throw new Error('no majority')
       expect(decodeCommand(command).type).toBe('compact')
       apply(command)

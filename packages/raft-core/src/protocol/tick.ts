@@ -27,7 +27,6 @@ function tickElection(raft: RaftState): void {
 function tickLeader(raft: RaftState): void {
   tickTransfer(raft)
   tickLeaving(raft)
-  // Before the check of the quorum, which forgets who was heard: an heir must have been.
   tickStalledDisk(raft)
   if (raft.role !== 'leader') return
   if (raft.electionElapsed >= raft.options.electionTicks) {
@@ -51,6 +50,9 @@ function hearsQuorum(raft: RaftState): boolean {
   const heard = quorumValue(membership(raft), (id) =>
     id === raft.id || progressOf(raft, id)?.active === true ? 1 : 0,
   )
-  for (const peer of raft.peers) peer.active = false
+  for (const peer of raft.peers) {
+    peer.wasActive = peer.active
+    peer.active = false
+  }
   return heard > 0
 }

@@ -150,9 +150,9 @@ export class World implements AsyncDisposable {
   breaks: (message: InstallSnapshot) => Error | null = () => null
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
+  /** Whom each node can reach, as it last told its transport. */
+  readonly peers: Map<NodeId, readonly Peer[]> = new Map()
   readonly #handlers = new Map<NodeId, TransportHandlers>()
-  /** Who each node knows a way to. */
-  readonly #ways = new Map<NodeId, readonly Peer[]>()
   #turns: (() => void)[] = []
   readonly #beats = new Map<NodeId, Map<() => void, number>>()
   #inFlight: Message[] = []
@@ -290,9 +290,9 @@ export class World implements AsyncDisposable {
       start: async (handlers) => {
         this.#handlers.set(id, handlers)
       },
-      setPeers: (peers) => this.#ways.set(id, peers),
+      setPeers: (peers) => this.peers.set(id, peers),
       send: (message) => {
-        if (!this.#ways.get(id)?.some((peer) => peer.id === message.to)) return
+        if (!this.peers.get(id)?.some((peer) => peer.id === message.to)) return
         this.sent.push(message)
         this.#inFlight.push(message)
       },
