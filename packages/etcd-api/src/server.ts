@@ -1,13 +1,9 @@
 /** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1, on the same port. */
-import type { Socket } from 'node:net'
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
-import type { Environment } from '@coracle/raft-core'
+import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
 import { type Gateway, jsonGateway } from './gateway/gateway.ts'
-import { definitionOf, handlerOf } from './grpc-carrier.ts'
+import { handlerOf } from './grpc-carrier.ts'
 import type { AccessOptions } from './http/access.ts'
-import { type HttpServer, httpServer } from './http/http-server.ts'
-import { type Listener, listen } from './listener.ts'
-import type { Protocols } from './opening.ts'
+import { httpServer } from './http/http-server.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
 import { createEtcdServices, type EtcdServices } from './services.ts'
 
@@ -24,6 +20,8 @@ export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   readonly keepaliveIntervalMs?: number
   /** A ping that is not answered for this long ends the connection. Default 20 s, as in etcd. */
   readonly keepaliveTimeoutMs?: number
+  /** Clients that ping more often than this are sent away; 0 for no limit. Default 5 s, as in etcd. */
+  readonly keepaliveMinTimeMs?: number
   /** How long calls may go on after disposal began, before they are cut off. Default 5 s. */
   readonly shutdownTimeoutMs?: number
 }
@@ -46,52 +44,35 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024
  */
 export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
-  const { limits, environment } = resolveOptions(options)
   const services = createEtcdServices(options)
-  const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
-  for (const rpc of services.rpcs.values()) {
-    const { method } = rpc.schema
-    grpc.addService({ [method]: definitionOf(rpc.schema) }, { [method]: handlerOf(rpc) })
-  }
-  // Connections are accepted here rather than by gRPC, which cannot cut off those that are left.
-  const connections = grpc.createConnectionInjector(ServerCredentials.createInsecure())
-  const gateway = options.jsonGateway === false ? null : gatewayOf(services, options)
   const { endpoints } = services
+  const gateway = options.jsonGateway === false ? null : gatewayOf(services, options)
   const http = httpServer({ ...options, gateway, endpoints })
   const onlyEndpoints = httpServer({ gateway: null, endpoints })
-  const listeners: Listener[] = []
+  const limits = grpcLimits(options)
+  const servers: GrpcServer[] = []
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     services.endStreams()
-    await shutDown(
-      { grpc, http: [http, onlyEndpoints], listeners },
-      environment,
-      options.shutdownTimeoutMs ?? 5_000,
-    )
+    for (const server of [http, onlyEndpoints]) server.close()
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
     await services[Symbol.asyncDispose]()
   }
   const dispose = (): Promise<void> => (stopped ??= stop())
-  const listenAll = async (addresses: readonly string[], serve: Protocols): Promise<string[]> => {
-    const taken: string[] = []
-    for (const address of addresses) {
-      const listener = await listen(address, serve, environment)
-      listeners.push(listener)
-      taken.push(listener.address)
-    }
-    return taken
+  const start = async (server: Promise<GrpcServer>): Promise<readonly string[]> => {
+    servers.push(await server)
+    return (await server).addresses
   }
   try {
-    const http2 = (socket: Socket): void => connections.injectConnection(socket)
-    const addresses = await listenAll(options.listen, { http1: http.serve, http2 })
-    const metricsAddresses = await listenAll(options.listenMetrics ?? [], {
-      http1: onlyEndpoints.serve,
-      http2: (socket) => {
-        socket.destroy()
-      },
-    })
+    const { listen, listenMetrics = [] } = options
+    const handlers = handlersOf(services)
     return {
-      addresses,
-      metricsAddresses,
+      addresses: await start(
+        grpcServer({ listen, services: handlers, limits, onHttp1: http.serve }),
+      ),
+      metricsAddresses: await start(
+        grpcServer({ listen: listenMetrics, services: {}, limits, onHttp1: onlyEndpoints.serve }),
+      ),
       answerForwarded: (path, request) => services.answerForwarded(path, request),
       raiseAlarm: (type, about) => services.raiseAlarm(type, about),
       [Symbol.asyncDispose]: dispose,
@@ -100,6 +81,10 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
     await dispose()
     throw error
   }
+}
+
+function handlersOf({ rpcs }: EtcdServices): Record<string, Handler> {
+  return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc)]))
 }
 
 /** Base64 makes a third more of bytes; the rest is room for names and spaces. */
@@ -111,36 +96,13 @@ function gatewayOf({ rpcs }: EtcdServices, options: EtcdServerOptions): Gateway 
   return jsonGateway({ rpcs, maxBodyBytes, environment })
 }
 
-function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): ServerOptions {
+function grpcLimits(options: EtcdServerOptions): Partial<GrpcLimits> {
   return {
-    'grpc.max_receive_message_length': maxRequestBytes + GRPC_OVERHEAD_BYTES,
-    'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 0xffff_ffff,
-    'grpc.keepalive_time_ms': options.keepaliveIntervalMs ?? 7_200_000,
-    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 20_000,
-    // Accounting that nobody reads, on every call.
-    'grpc.enable_channelz': 0,
+    maxMessageBytes: resolveOptions(options).limits.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    maxConcurrentStreams: options.maxConcurrentStreams ?? 0xffff_ffff,
+    keepaliveIntervalMs: options.keepaliveIntervalMs ?? 7_200_000,
+    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 20_000,
+    keepaliveMinTimeMs: options.keepaliveMinTimeMs ?? 5_000,
+    shutdownTimeoutMs: options.shutdownTimeoutMs ?? 5_000,
   }
-}
-
-interface Carriers {
-  readonly grpc: Server
-  readonly http: readonly HttpServer[]
-  readonly listeners: readonly Listener[]
-}
-
-/** No more connections, no more calls; what runs may finish, but only until the time is up. */
-async function shutDown(
-  { grpc, http, listeners }: Carriers,
-  environment: Environment,
-  timeoutMs: number,
-): Promise<void> {
-  const stopWaiting = environment.every(timeoutMs, () => {
-    for (const listener of listeners) listener.destroyConnections()
-  })
-  for (const server of http) server.close()
-  const closed = listeners.map((listener) => listener.close())
-  await new Promise<void>((resolve) => grpc.tryShutdown(() => resolve()))
-  await Promise.all(closed)
-  stopWaiting()
 }

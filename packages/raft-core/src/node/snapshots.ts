@@ -1,5 +1,5 @@
 import type { StateMachine } from '../contracts/state-machine.ts'
-import type { Storage, StoredSnapshot } from '../contracts/storage.ts'
+import type { Storage } from '../contracts/storage.ts'
 import type { HeldSnapshot, OpenSnapshot, SnapshotRest, Transport } from '../contracts/transport.ts'
 import type { InstallSnapshot } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
@@ -184,40 +184,52 @@ export class Snapshots {
     })
   }
 
+  /** Did the follower get all of it? A stored snapshot that cannot be read is fatal, as any such read. */
   async #stream(message: InstallSnapshot): Promise<boolean> {
     const { to, meta } = message
     const { signal } = this.#loop
-    const sending: Sending = { position: meta.position, totalBytes: 0, ...NOTHING_HELD }
+    const sending: Sending = {
+      position: meta.position,
+      totalBytes: 0,
+      ...NOTHING_HELD,
+      hasFailed: () => false,
+    }
     this.#sending.set(to, sending)
     const open = (held: HeldSnapshot): Promise<SnapshotRest> => this.#openStored(sending, held)
-    return this.#transport
-      .sendSnapshot(message, open, { signal })
-      .then(
-        () => true,
-        () => false,
-      )
-      .finally(() => this.#sending.delete(to))
+    try {
+      await this.#transport.sendSnapshot(message, open, { signal })
+      return true
+    } catch (error) {
+      if (sending.hasFailed() && !signal.aborted) throw error
+      return false
+    } finally {
+      this.#sending.delete(to)
+    }
   }
 
   /** What the receiver does not hold yet: all of it, if it holds something else. */
   async #openStored(sending: Sending, held: HeldSnapshot): Promise<SnapshotRest> {
     if (held.bytes > 0) {
-      const rest = await skipHeld((await this.#readStored(sending)).chunks, held)
+      const rest = await skipHeld(await this.#readStored(sending), held)
       if (rest !== null) {
         Object.assign(sending, held)
         return { offset: held.bytes, chunks: sealed(rest, sending) }
       }
     }
-    const { chunks } = await this.#readStored(sending)
-    return { offset: 0, chunks: sealed(chunks, sending) }
+    return { offset: 0, chunks: sealed(await this.#readStored(sending), sending) }
   }
 
-  async #readStored(sending: Sending): Promise<StoredSnapshot> {
-    const snapshot = await this.#storage.readSnapshot()
+  async #readStored(sending: Sending): Promise<AsyncIterable<Uint8Array>> {
+    const snapshot = await this.#storage.readSnapshot().catch((error: unknown) => {
+      sending.hasFailed = () => true
+      throw error
+    })
     if (snapshot === null || !isSame(snapshot.meta.position, sending.position))
       throw new Error('the snapshot that was announced is not the newest any more')
+    const source = watchFailure(snapshot.chunks, this.#loop.signal)
+    sending.hasFailed = source.hasFailed
     sending.totalBytes = snapshot.bytes
-    return snapshot
+    return source.chunks
   }
 
   /**
@@ -319,6 +331,8 @@ export class Snapshots {
 interface Sending extends Counter {
   readonly position: Position
   totalBytes: number
+  /** Did the storage fail to read it? */
+  hasFailed: () => boolean
 }
 
 /** The first part of a snapshot. */
