@@ -281,7 +281,7 @@ export class Connection implements StreamCarrier {
     const endsStream = (flags & Flag.END_STREAM) !== 0
     if ((flags & Flag.END_HEADERS) !== 0)
       return this.#headerBlock(streamId, endsStream, bytes, from, to)
-    const fragments = [bytes.slice(from, to)]
+    const fragments = [bytes.subarray(from, to)]
     this.#block = { streamId, endsStream, fragments, bytes: to - from }
   }
 
@@ -300,7 +300,7 @@ export class Connection implements StreamCarrier {
     // Compressed, the largest list that is taken could still be larger than this, but never is.
     if (block.bytes > this.#limits.maxHeaderListBytes)
       throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'a header block without end')
-    block.fragments.push(bytes.slice(start, end))
+    block.fragments.push(bytes.subarray(start, end))
     if ((flags & Flag.END_HEADERS) === 0) return
     this.#block = null
     const whole = Buffer.concat(block.fragments)
