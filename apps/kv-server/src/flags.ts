@@ -26,6 +26,9 @@ export interface Settings {
   readonly 'max-txn-ops': number
   readonly 'max-concurrent-streams': number
   readonly 'quota-backend-bytes': number
+  readonly 'auto-compaction-mode': 'periodic' | 'revision'
+  /** A time, or a number of hours or revisions. Empty if it was not given. */
+  readonly 'auto-compaction-retention': string
   readonly 'enable-grpc-gateway': boolean
   readonly cors: string
   readonly 'host-whitelist': string
@@ -76,6 +79,16 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),
   'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
   'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),
+  'auto-compaction-mode': oneOf(
+    ['periodic', 'revision'],
+    'periodic',
+    'whether history is kept by time or by number',
+  ),
+  'auto-compaction-retention': text(
+    'retention',
+    '',
+    'history to keep: 90m, or hours or revisions (default: 1h; 0: all)',
+  ),
   'quota-backend-bytes': whole('bytes', 0, [0], 'size at which puts are refused (0: 2 GiB)'),
   'enable-grpc-gateway': onOff(true, 'serve the API as JSON over HTTP, too'),
   cors: text('origins', '*', 'whose pages may ask over HTTP'),

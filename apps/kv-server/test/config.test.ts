@@ -98,6 +98,31 @@ describe('what flags mean together', () => {
   })
 })
 
+describe('how much history is kept', () => {
+  test.each([
+    [[], { mode: 'periodic', retentionMs: 3_600_000 }],
+    [['--auto-compaction-retention=0'], null],
+    [['--auto-compaction-retention=0s'], null],
+    [['--auto-compaction-retention=5m'], { mode: 'periodic', retentionMs: 300_000 }],
+    [['--auto-compaction-retention=2'], { mode: 'periodic', retentionMs: 7_200_000 }],
+    [['--auto-compaction-mode=revision'], null],
+    [
+      ['--auto-compaction-mode=revision', '--auto-compaction-retention=1000'],
+      { mode: 'revision', retention: 1_000 },
+    ],
+  ])('%j: %j', (args, policy) => {
+    expect(configOf(...args).autoCompaction).toEqual(policy)
+  })
+
+  test.each([
+    ['--auto-compaction-retention=soon'],
+    ['--auto-compaction-retention=1ms'],
+    ['--auto-compaction-mode=revision', '--auto-compaction-retention=1h'],
+  ])('%s: no', (...args) => {
+    expect(() => configOf(...args)).toThrow(/^--auto-compaction-retention must be /)
+  })
+})
+
 describe('what contradicts itself is refused with one clear line', () => {
   test.each([
     [['--name', 'x', `--initial-cluster=${THREE}`], `couldn't find local name "x"`],

@@ -44,8 +44,6 @@ export function describeAlarm(alarm: Alarm): string {
   return `memberID:${BigInt(`0x${alarm.memberId}`)} alarm:${name} `
 }
 
-const NOBODY: Cancellable = { cancelled: false }
-
 /** Raises an alarm about a member, this one unless told otherwise, without waiting for it. */
 export function raiseAlarm(
   context: ServiceContext,
@@ -60,7 +58,7 @@ export function raiseAlarm(
   context.raising.add(`${memberId} ${type}`)
   const request = { action: 'raise', alarm: { memberId, type } } as const
   context
-    .propose(encodeCommand({ type: 'alarm', request }), NOBODY)
+    .proposeOwn(encodeCommand({ type: 'alarm', request }))
     // Whoever next finds the same wrong raises it again.
     .catch(() => {})
     .finally(() => context.raising.delete(`${memberId} ${type}`))

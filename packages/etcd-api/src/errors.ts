@@ -145,9 +145,63 @@ export const streamWithFilters: EtcdError = refusal(
   'RangeStream does not support revision filters',
 )
 
+export const userEmpty: EtcdError = refusal(INVALID, 'etcdserver: user name is empty')
+export const roleEmpty: EtcdError = refusal(INVALID, 'etcdserver: role name is empty')
+export const authFailed: EtcdError = refusal(
+  INVALID,
+  'etcdserver: authentication failed, invalid user ID or password',
+)
+export const permissionNotGiven: EtcdError = refusal(INVALID, 'etcdserver: permission not given')
+export const invalidAuthManagement: EtcdError = refusal(
+  INVALID,
+  'etcdserver: invalid auth management',
+)
+export const authOldRevision: EtcdError = refusal(
+  INVALID,
+  'etcdserver: revision of auth store is old',
+)
+export const permissionDenied: EtcdError = refusal(
+  Code.PERMISSION_DENIED,
+  'etcdserver: permission denied',
+)
+export const authNotEnabled: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: authentication is not enabled',
+)
+export const invalidAuthToken: EtcdError = refusal(
+  Code.UNAUTHENTICATED,
+  'etcdserver: invalid auth token',
+)
+/** etcd gives these no code of their own. */
+export const noPasswordUser: EtcdError = refusal(
+  Code.UNKNOWN,
+  'auth: authentication failed, password was given for no password user',
+)
+export const passwordTooLong: EtcdError = refusal(
+  Code.UNKNOWN,
+  'bcrypt: password length exceeds 72 bytes',
+)
+export const verifyOnly: EtcdError = refusal(
+  Code.UNKNOWN,
+  'auth: token signing attempted with verify-only key',
+)
+
 /** Why a watch was not created: told in its answer, not as the status of a call. */
 export const emptyWatcherRange = 'mvcc: watcher range is empty'
 export const duplicateWatchId = 'mvcc: duplicate watch ID provided on the WatchStream'
+
+/** An error told in an answer, as Go prints the status of a call. */
+export function asReason({ code, message }: EtcdError): string {
+  return `rpc error: code = ${GO_NAMES.get(code) ?? `Code(${code})`} desc = ${message}`
+}
+
+const GO_NAMES: ReadonlyMap<number, string> = new Map([
+  [Code.UNKNOWN, 'Unknown'],
+  [Code.INVALID_ARGUMENT, 'InvalidArgument'],
+  [Code.PERMISSION_DENIED, 'PermissionDenied'],
+  [Code.UNAVAILABLE, 'Unavailable'],
+  [Code.UNAUTHENTICATED, 'Unauthenticated'],
+])
 
 /** For methods of etcd that are not there (yet), in the words of gRPC. */
 export function unimplemented(service: string, method: string): EtcdError {
@@ -168,6 +222,24 @@ const KV_ERRORS: Record<KvErrorCode, EtcdError> = {
   KEY_NOT_FOUND: keyNotFound,
   LEASE_EXISTS: leaseExists,
   LEASE_NOT_FOUND: leaseNotFound,
+  AUTH_FAILED: authFailed,
+  AUTH_NOT_ENABLED: authNotEnabled,
+  AUTH_REVISION_OLD: authOldRevision,
+  INVALID_AUTH_MANAGEMENT: invalidAuthManagement,
+  PERMISSION_DENIED: permissionDenied,
+  PERMISSION_NOT_GRANTED: refusal(
+    PRECONDITION,
+    'etcdserver: permission is not granted to the role',
+  ),
+  ROLE_EMPTY: roleEmpty,
+  ROLE_EXISTS: refusal(PRECONDITION, 'etcdserver: role name already exists'),
+  ROLE_NOT_FOUND: refusal(PRECONDITION, 'etcdserver: role name not found'),
+  ROLE_NOT_GRANTED: refusal(PRECONDITION, 'etcdserver: role is not granted to the user'),
+  ROOT_ROLE_NOT_GRANTED: refusal(PRECONDITION, 'etcdserver: root user does not have root role'),
+  ROOT_USER_NOT_FOUND: refusal(PRECONDITION, 'etcdserver: root user does not exist'),
+  USER_EMPTY: userEmpty,
+  USER_EXISTS: refusal(PRECONDITION, 'etcdserver: user name already exists'),
+  USER_NOT_FOUND: refusal(PRECONDITION, 'etcdserver: user name not found'),
   NO_SPACE: noSpace,
   UNKNOWN_COMMAND: refusal(Code.UNKNOWN, 'etcdserver: unknown command'),
 }

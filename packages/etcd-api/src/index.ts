@@ -5,6 +5,7 @@
  */
 export { type EtcdServer, type EtcdServerOptions, etcdServer } from './server.ts'
 export { createEtcdServices, type EtcdServices } from './services.ts'
+export type { AutoCompaction } from './auto-compaction.ts'
 export type { Call, DuplexCall, Receiver } from './call.ts'
 export type { Rpc } from './method.ts'
 export type { Forward, ForwardedAnswer, ForwardedCall } from './leader-calls.ts'

@@ -4,6 +4,7 @@ import { answerInOrder } from './answer-in-order.ts'
 import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
+import type { Permit } from './gate.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
 import { outcome } from './outcome.ts'
 import { leaseClock, type LeaseClock, type TimedLease } from './lease-clock.ts'
@@ -88,8 +89,15 @@ function keepAlive(context: ServiceContext, batches: Renewals) {
     const header = context.header(context.options.stateMachine.revision)
     return { header, ID, TTL: await batches.renew(toBigInt(ID)) }
   }
-  return (call: wire.LeaseKeepAliveCall): void => {
-    answerInOrder(call, answer)
+  return (call: wire.LeaseKeepAliveCall, permit: Permit<wire.LeaseId>): void => {
+    answerInOrder(call, (request) => {
+      const refusal = permit(request)
+      if (refusal === null) return answer(request)
+      return refusal.then((error) => {
+        if (error !== null) throw error
+        return answer(request)
+      })
+    })
   }
 }
 

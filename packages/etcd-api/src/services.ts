@@ -1,7 +1,9 @@
 /** All methods of the etcd v3 API, ready to be called by whatever carries calls. */
+import { authService } from './auth-service.ts'
 import type { AlarmType } from '@coracle/kv-state-machine'
 import type { NodeId } from '@coracle/raft-core'
 import { raiseAlarm } from './alarms.ts'
+import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
 import { electionService } from './election-service.ts'
@@ -44,6 +46,9 @@ export interface EtcdServices extends AsyncDisposable {
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
   const leases = leaseService(context)
+  const auth = authService(context)
+  const { autoCompaction } = options
+  const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
   const rpcs = new Map<string, Rpc>()
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
@@ -54,6 +59,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     'etcdserverpb.Watch': watchService(context),
     'etcdserverpb.Cluster': clusterService(context, calls),
     'etcdserverpb.Maintenance': maintenanceService(context),
+    'etcdserverpb.Auth': auth.methods,
     'v3lockpb.Lock': lockService(line, kv),
     'v3electionpb.Election': electionService(context, line, kv),
     'grpc.health.v1.Health': healthService(),
@@ -73,7 +79,9 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
+      await auth[Symbol.asyncDispose]()
       await context[Symbol.asyncDispose]()
     },
   }

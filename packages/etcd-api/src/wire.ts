@@ -352,3 +352,75 @@ export interface WatchResponse {
   readonly fragment?: boolean
   readonly events?: readonly Event[]
 }
+
+export interface AuthenticateRequest {
+  readonly name: string
+  readonly password: string
+}
+
+/** A user or a role, where nothing else is said about it. */
+export interface Name {
+  readonly name: string
+}
+
+export interface RoleName {
+  readonly role: string
+}
+
+export interface UserAddRequest extends AuthenticateRequest {
+  readonly options: { readonly no_password: boolean } | null
+}
+
+export interface UserGrantRoleRequest {
+  readonly user: string
+  readonly role: string
+}
+
+export interface UserRevokeRoleRequest {
+  readonly name: string
+  readonly role: string
+}
+
+export interface Permission {
+  readonly permType: number
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface RoleGrantPermissionRequest {
+  readonly name: string
+  readonly perm: Permission | null
+}
+
+export interface RoleRevokePermissionRequest {
+  readonly role: string
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface AuthStatusResponse {
+  readonly header: ResponseHeader
+  readonly enabled: boolean
+  readonly authRevision: Int64
+}
+
+export interface AuthenticateResponse {
+  readonly header: ResponseHeader
+  readonly token: string
+}
+
+export interface UserListResponse {
+  readonly header: ResponseHeader
+  readonly users: readonly string[]
+}
+
+/** Of a user, or of all. */
+export interface RolesResponse {
+  readonly header: ResponseHeader
+  readonly roles: readonly string[]
+}
+
+export interface RoleGetResponse {
+  readonly header: ResponseHeader
+  readonly perm: readonly Permission[]
+}

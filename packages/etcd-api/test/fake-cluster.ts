@@ -258,7 +258,7 @@ class Member implements FakeMember, AsyncDisposable {
     const method = this.#service.methods['LeaseKeepAlive']
     if (method?.kind !== 'duplex') throw new Error('no stream')
     const call = new FakeCall<object, { readonly TTL: number }>()
-    method.handle(call)
+    method.handle(call, () => null)
     call.ask({ ID: id })
     call.askNoMore()
     await new Promise<void>((resolve) => call.onceOver(resolve))

@@ -81,7 +81,11 @@ export interface RawClient extends Disposable {
   /** Opens a stream in both directions. */
   duplex(method: string, metadata?: Record<string, string>): RawDuplex
   /** The first message of a server stream, which is then abandoned. */
-  firstOf(method: string, request?: object): Promise<Record<string, unknown>>
+  firstOf(
+    method: string,
+    request?: object,
+    metadata?: Record<string, string>,
+  ): Promise<Record<string, unknown>>
 }
 
 export interface RawDuplex extends Disposable {
@@ -157,11 +161,13 @@ export function rawClient(address: string): RawClient {
   async function* messagesOf(
     name: string,
     request: object = {},
+    metadata: Record<string, string> = {},
   ): AsyncGenerator<Record<string, unknown>> {
     const { service, method, requestType, responseType } = schemaOf(name)
     const encoded = codecOf(requestType).encode(request)
     const path = `/${service}/${method}`
-    const call = client.makeServerStreamRequest(path, identity, identity, encoded)
+    const sent = metadataOf(metadata)
+    const call = client.makeServerStreamRequest(path, identity, identity, encoded, sent)
     try {
       for await (const message of call)
         yield plain(codecOf(responseType).decode(message)) as Record<string, unknown>
@@ -206,8 +212,8 @@ export function rawClient(address: string): RawClient {
       for await (const message of messagesOf(name, request)) messages.push(message)
       return messages
     },
-    async firstOf(name, request) {
-      for await (const message of messagesOf(name, request)) return message
+    async firstOf(name, request, metadata) {
+      for await (const message of messagesOf(name, request, metadata)) return message
       throw new Error('the stream was empty')
     },
     duplex(name, metadata) {

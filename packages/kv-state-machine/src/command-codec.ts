@@ -1,4 +1,6 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { readAuthRequest, writeAuthRequest } from './auth-codec.ts'
+import type { Identity } from './auth-types.ts'
 import { BytePool } from './byte-pool.ts'
 import type {
   Alarm,
@@ -23,6 +25,10 @@ import type {
 
 /** The first byte of every command: the version of all that follows it. */
 const FORMAT = 1
+/** The first byte of a command that says who asks for it; the command follows, with its own. */
+const ATTRIBUTED = 2
+/** The first byte of a command that a member asks for on its own account; the command follows. */
+const OWN = 3
 
 /**
  * How deeply transactions may nest, the outermost counted. etcd's limit of 128 operations, of which
@@ -44,6 +50,7 @@ const COMMANDS = [
   'alarm',
   'downgrade',
   'new-cluster',
+  'auth',
 ] as const
 const PUT = COMMANDS.indexOf('put')
 const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
@@ -95,6 +102,9 @@ export function encodeCommand(command: KvCommand): Uint8Array {
     case 'lease-checkpoint':
       writeLeaseCheckpoint(writer, command.request)
       break
+    case 'auth':
+      writeAuthRequest(writer, command.request)
+      break
     case 'remove-members':
       writeStrings(writer, command.request.ids)
       break
@@ -112,13 +122,52 @@ export function encodeCommand(command: KvCommand): Uint8Array {
   return writer.finish()
 }
 
-/** Throws a CodecError unless the bytes are one whole command. The keys and values are views. */
+/** A command that says who asks for it, from an encoded one that does not. */
+export function attributeCommand(command: Uint8Array, { user, revision }: Identity): Uint8Array {
+  const writer = new Writer(command.byteLength + user.length + 16)
+  writer.u8(ATTRIBUTED)
+  writer.string(user)
+  writer.u64(revision)
+  writer.raw(command)
+  return writer.finish()
+}
+
+/** A command that a member asks for on its own account, which it may always do. */
+export function ownCommand(command: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + command.byteLength)
+  bytes[0] = OWN
+  bytes.set(command, 1)
+  return bytes
+}
+
+/**
+ * Throws a CodecError unless the bytes are one whole command, whoever asks for it. The keys and
+ * values are views.
+ */
 export function decodeCommand(bytes: Uint8Array): KvCommand {
   const reader = new Reader(bytes)
-  if (reader.u8() !== FORMAT) throw new CodecError('a command of an unknown version')
+  let format = reader.u8()
+  if (format === ATTRIBUTED) {
+    readIdentity(reader)
+    format = reader.u8()
+  } else if (format === OWN) format = reader.u8()
+  if (format !== FORMAT) throw new CodecError('a command of an unknown version')
   const command = readCommand(reader)
   reader.end()
   return command
+}
+
+/** Who asks for a command, or null if it does not say. Throws a CodecError if it says it badly. */
+export function identityOf(bytes: Uint8Array): Identity | 'member' | null {
+  if (bytes[0] === OWN) return 'member'
+  if (bytes[0] !== ATTRIBUTED) return null
+  const reader = new Reader(bytes)
+  reader.u8()
+  return readIdentity(reader)
+}
+
+function readIdentity(reader: Reader): Identity {
+  return { user: reader.string(), revision: reader.u64() }
 }
 
 function readCommand(reader: Reader): KvCommand {
@@ -142,6 +191,8 @@ function readCommand(reader: Reader): KvCommand {
       return { type, request: readLeaseRenew(reader) }
     case 'lease-checkpoint':
       return { type, request: readLeaseCheckpoint(reader) }
+    case 'auth':
+      return { type, request: readAuthRequest(reader) }
     case 'remove-members':
       return { type, request: { ids: readStrings(reader) } }
     case 'alarm': {

@@ -1,4 +1,6 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { authBlocks, loadAuthBlock } from './auth-snapshot.ts'
+import { type AuthState, AuthStore } from './auth-store.ts'
 import { forEachChange } from './change-log.ts'
 import { ByteQueue } from './byte-queue.ts'
 import { byMember, type ClusterState, EMPTY_CLUSTER } from './cluster-state.ts'
@@ -20,8 +22,11 @@ import { NO_REF } from './tree.ts'
 import { byId } from './leases.ts'
 import type { Alarm, Lease } from './types.ts'
 
-/** `CKVS` and the version of all that follows. Version 2 knows nothing of the cluster but members. */
-const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 3)
+/**
+ * `CKVS` and the version of all that follows. Version 2 knows nothing of the cluster but members,
+ * and version 3 neither users nor roles.
+ */
+const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 4)
 const OLDEST_VERSION = 2
 
 /** A block is closed when it reaches this size: one chunk, one checksum. */
@@ -34,6 +39,7 @@ const CHANGES_BLOCK = 2
 const END_BLOCK = 3
 const LEASES_BLOCK = 4
 const CLUSTER_BLOCK = 5
+const AUTH_BLOCK = 6
 
 const TOMBSTONE = 1
 const HAS_SUB = 2
@@ -43,6 +49,7 @@ const HAS_LEASE = 8
 export interface Restored {
   readonly store: Store
   readonly cluster: ClusterState
+  readonly auth: AuthStore
 }
 
 /**
@@ -52,6 +59,7 @@ export interface Restored {
 export async function* writeSnapshot(
   view: StoreView,
   cluster: ClusterState,
+  auth: AuthState,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield HEADER.slice()
   const state = new BlockWriter(STATE_BLOCK, crc32c(HEADER))
@@ -79,6 +87,15 @@ export async function* writeSnapshot(
     yield block.finish()
     checksum = block.checksum
     count += some.length
+  }
+  const fill = authBlocks(auth)
+  for (;;) {
+    const block = new BlockWriter(AUTH_BLOCK, checksum)
+    const records = fill(block.writer, BLOCK_BYTES)
+    if (records === 0) break
+    yield block.finish()
+    checksum = block.checksum
+    count += records
   }
   for (const run of runs(view)) {
     const block = new BlockWriter(CHANGES_BLOCK, checksum)
@@ -287,7 +304,9 @@ class Loader {
     else if (kind === CHANGES_BLOCK && this.#state !== null) this.#takeChanges(reader, this.#state)
     else if (kind === LEASES_BLOCK && this.#state !== null) this.#takeLeases(reader, this.#state)
     else if (kind === CLUSTER_BLOCK && this.#state !== null) this.#takeCluster(reader, this.#state)
-    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader)
+    else if (kind === AUTH_BLOCK && this.#state !== null)
+      this.#count += loadAuthBlock(reader, this.#state.auth)
+    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader, this.#state)
     else throw new CodecError(`a block of kind ${kind} is out of place`)
   }
 
@@ -304,10 +323,10 @@ class Loader {
       ...EMPTY_CLUSTER,
       members: new Map(members.map((member) => [member.id, member])),
     }
-    this.#state = { store: this.#store, cluster }
+    this.#state = { store: this.#store, cluster, auth: new AuthStore() }
   }
 
-  #takeCluster(reader: Reader, { store, cluster }: Restored): void {
+  #takeCluster(reader: Reader, state: Restored): void {
     if (this.#hasCluster) throw new CodecError('the cluster is described twice')
     this.#hasCluster = true
     const removed = new Set(readStrings(reader))
@@ -318,7 +337,7 @@ class Loader {
     if (!isOrdered) throw new CodecError('alarms are out of order')
     const downgradeTarget = reader.string()
     reader.end()
-    this.#state = { store, cluster: { ...cluster, removed, alarms, downgradeTarget } }
+    this.#state = { ...state, cluster: { ...state.cluster, removed, alarms, downgradeTarget } }
   }
 
   #takeLeases(reader: Reader, { store }: Restored): void {
@@ -346,10 +365,11 @@ class Loader {
     this.#last = { main, sub }
   }
 
-  #takeEnd(reader: Reader): void {
-    if (reader.u64() !== this.#count) throw new CodecError('changes or leases are missing')
+  #takeEnd(reader: Reader, { store, auth }: Restored): void {
+    if (reader.u64() !== this.#count) throw new CodecError('changes, leases or users are missing')
     reader.end()
-    this.#store.leases.checkLoaded()
+    store.leases.checkLoaded()
+    auth.checkLoaded()
     this.#ended = true
   }
 }

@@ -1,5 +1,9 @@
 import type { Command, StateMachine } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
+import { type Access, accessOf } from './auth-access.ts'
+import { AuthObservers, changeAuth } from './auth-commands.ts'
+import { AuthStore } from './auth-store.ts'
+import type { Auth, AuthObserver, AuthRequest, Identity } from './auth-types.ts'
 import {
   changeAlarm,
   type ClusterState,
@@ -9,7 +13,7 @@ import {
   removeMembers,
   setDowngrade,
 } from './cluster-state.ts'
-import { decodeCommand } from './command-codec.ts'
+import { decodeCommand, identityOf } from './command-codec.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
 import { BytePool } from './byte-pool.ts'
 import { bytesOf } from './key.ts'
@@ -92,6 +96,12 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   keysOfLease(id: bigint): readonly Uint8Array[]
   /** Tells of every change to a lease from now on, until the returned function is called. */
   followLeases(observer: LeaseObserver): () => void
+  /** Users and roles. */
+  readonly auth: Auth
+  /** What somebody (null: nobody in particular) may do, by the state at the moment of asking. */
+  accessOf(identity: Identity | null): Access
+  /** Tells of everything that happens to tokens from now on, until the returned function is called. */
+  followAuth(observer: AuthObserver): () => void
   /** Opens a stream of watchers. They outlive a restore and end with the stream. */
   watchStream(options: WatchStreamOptions): WatchStream
 }
@@ -139,6 +149,8 @@ class KvMachine implements KvStateMachine {
   #store: Store
   #cluster: ClusterState = EMPTY_CLUSTER
   readonly #leaseObservers = new LeaseObservers()
+  #auth = new AuthStore()
+  readonly #authObservers = new AuthObservers()
   readonly #watches: WatchHub
 
   constructor(pace: SweepPace, replayPace: ReplayPace) {
@@ -171,8 +183,11 @@ class KvMachine implements KvStateMachine {
     return commands.map((command) => {
       const decoded = tryDecode(command.data)
       if (decoded === null) return failure('UNKNOWN_COMMAND')
-      const refusal = refusalByAlarm(this.#cluster, decoded)
-      const result = refusal === null ? this.#carryOut(decoded) : failure(refusal)
+      // Without authentication nobody is asked: this is the path that every plain put takes.
+      const refusal =
+        (this.#auth.enabled ? this.#refusalOf(decoded, command.data) : null) ??
+        refusalByAlarm(this.#cluster, decoded)
+      const result = refusal === null ? this.#carryOut(decoded, command.index) : failure(refusal)
       this.#store.commit()
       this.#watches.publish()
       this.#store.sweepSome()
@@ -191,7 +206,7 @@ class KvMachine implements KvStateMachine {
   }
 
   hash(): number {
-    return hashStore(this.#store, this.#cluster)
+    return hashStore(this.#store, this.#cluster, this.#auth.freeze())
   }
 
   hashKv(revision: number): KvHash | KvFailure {
@@ -236,22 +251,43 @@ class KvMachine implements KvStateMachine {
   }
 
   snapshot(): AsyncIterable<Uint8Array> {
-    return writeSnapshot(this.#store.freeze(), this.#cluster)
+    return writeSnapshot(this.#store.freeze(), this.#cluster, this.#auth.freeze())
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { store, cluster } = await readSnapshot(chunks, new Store(this.#pace))
+    const { store, cluster, auth } = await readSnapshot(chunks, new Store(this.#pace))
     this.#store = store
     this.#cluster = cluster
+    this.#auth = auth
     this.#leaseObservers.restored()
+    // Which tokens had ended by then, a snapshot does not say.
+    this.#authObservers.reset()
     this.#watches.replaceStore(store)
+  }
+
+  get auth(): Auth {
+    return this.#auth
+  }
+
+  accessOf(identity: Identity | null): Access {
+    return accessOf(this.#auth, this.#store.leases, identity)
+  }
+
+  followAuth(observer: AuthObserver): () => void {
+    return this.#authObservers.add(observer)
   }
 
   watchStream(options: WatchStreamOptions): WatchStream {
     return this.#watches.openStream(options)
   }
 
-  #carryOut(command: KvCommand): KvResult {
+  #refusalOf(command: KvCommand, data: Uint8Array): KvFailure['code'] | null {
+    const identity = identityOf(data)
+    if (identity === 'member') return null
+    return accessOf(this.#auth, this.#store.leases, identity).command(command)
+  }
+
+  #carryOut(command: KvCommand, index: number): KvResult {
     switch (command.type) {
       case 'put':
         return this.#put(command.request)
@@ -282,7 +318,15 @@ class KvMachine implements KvStateMachine {
         return renewLeases(this.#store, command.request, this.#leaseObservers)
       case 'lease-checkpoint':
         return checkpointLeases(this.#store, command.request, this.#leaseObservers)
+      case 'auth':
+        return this.#changeAuth(command.request, index)
     }
+  }
+
+  #changeAuth(request: AuthRequest, index: number): KvResult {
+    const outcome = changeAuth(this.#auth, request, { index, observer: this.#authObservers })
+    if (outcome.code !== null) return failure(outcome.code)
+    return { type: 'auth', token: outcome.token, revision: this.#store.revision }
   }
 
   /** etcd looks for the lease first here, and for the key first in a transaction. */

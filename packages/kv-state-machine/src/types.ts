@@ -4,6 +4,7 @@
  * Revisions, versions and counts are safe integers. Lease ids use all of 63 bits and are bigint.
  * A missing number is 0 and missing bytes are empty, as on etcd's wire, so no field is optional.
  */
+import type { AuthErrorCode, AuthRequest, AuthResult } from './auth-types.ts'
 
 export interface KeyValue {
   readonly key: Uint8Array
@@ -271,6 +272,7 @@ export type KvCommand =
   | { readonly type: 'lease-revoke'; readonly request: LeaseRevokeRequest }
   | { readonly type: 'lease-renew'; readonly request: LeaseRenewRequest }
   | { readonly type: 'lease-checkpoint'; readonly request: LeaseCheckpointRequest }
+  | { readonly type: 'auth'; readonly request: AuthRequest }
   | { readonly type: 'remove-members'; readonly request: RemoveMembersRequest }
   | { readonly type: 'alarm'; readonly request: AlarmRequest }
   | { readonly type: 'downgrade'; readonly request: DowngradeRequest }
@@ -278,6 +280,7 @@ export type KvCommand =
 
 /** Why a request had no effect. etcd-api turns each into etcd's own code and text. */
 export type KvErrorCode =
+  | AuthErrorCode
   | 'COMPACTED'
   | 'CORRUPT'
   | 'FUTURE_REVISION'
@@ -307,6 +310,7 @@ export type KvResult =
   | LeaseRevokeResult
   | LeaseRenewResult
   | LeaseCheckpointResult
+  | AuthResult
   | RemoveMembersResult
   | AlarmResult
   | DowngradeResult

@@ -84,6 +84,8 @@ export class Model {
       }
       case 'publish-member':
         return { type: 'publish-member', revision: this.revision }
+      case 'auth':
+        throw new TypeError('the model knows neither users nor roles')
       case 'lease-grant': {
         const { id, ttl } = command.request
         if (this.#lease(id) !== undefined) return fail('LEASE_EXISTS')

@@ -36,11 +36,16 @@ export class SnapshotStream {
     pause: () => Promise<void>,
   ): AsyncGenerator<Uint8Array> {
     const source = chunks[Symbol.asyncIterator]()
-    for (;;) {
-      const { done, value } = await this.unlessBroken(source.next())
-      await this.unlessBroken(pause())
-      if (done === true) return
-      yield value
+    try {
+      for (;;) {
+        const { done, value } = await this.unlessBroken(source.next())
+        await this.unlessBroken(pause())
+        if (done === true) return
+        yield value
+      }
+    } finally {
+      // Not awaited: it may be in the middle of what never ends.
+      source.return?.()?.catch(() => {})
     }
   }
 }

@@ -84,7 +84,15 @@ function show(message: Message): string {
 
 function send(from: Name, to: Name, ...rounds: number[]): void {
   for (const round of rounds) {
-    const beat: Heartbeat = { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round }
+    const beat: Heartbeat = {
+      type: 'heartbeat',
+      from,
+      to,
+      term: 1,
+      commitIndex: 0,
+      round,
+      address: '',
+    }
     nodes[from].send(beat)
   }
 }

@@ -99,5 +99,13 @@ export async function stillServes(node: TestNode): Promise<void> {
 }
 
 export function beat(transport: Transport, round = 1): void {
-  transport.send({ type: 'heartbeat', from: 'a', to: 'b', term: 1, commitIndex: 0, round })
+  transport.send({
+    type: 'heartbeat',
+    from: 'a',
+    to: 'b',
+    term: 1,
+    commitIndex: 0,
+    round,
+    address: '',
+  })
 }

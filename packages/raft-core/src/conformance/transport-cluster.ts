@@ -149,7 +149,7 @@ export async function openCluster(open: () => Promise<TransportNetwork>): Promis
 }
 
 export function heartbeat(from: NodeId, to: NodeId, round: number): Heartbeat {
-  return { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round }
+  return { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round, address: '' }
 }
 
 /** Asks again and again, a few milliseconds apart, and fails when it takes too long. */

@@ -20,13 +20,12 @@ export type Consistency =
 /** Throws a RangeError for what nobody can mean. */
 export function checkConsistency(consistency: Consistency): void {
   if (consistency === 'linearizable') return
-  if (typeof consistency === 'object' && 'atLeast' in consistency) {
-    const { atLeast } = consistency
-    if (Number.isSafeInteger(atLeast) && atLeast >= 0) return
-    throw new RangeError(`atLeast must be an index of the log, not ${atLeast}`)
+  if (typeof consistency === 'object' && consistency !== null) {
+    if ('atLeast' in consistency) {
+      if (Number.isSafeInteger(consistency.atLeast) && consistency.atLeast >= 0) return
+    } else if (consistency.maxLagMs >= 0) return
   }
-  if (typeof consistency === 'object' && consistency.maxLagMs >= 0) return
-  throw new RangeError("consistency is 'linearizable', { maxLagMs } from 0 on, or { atLeast }")
+  throw new RangeError("consistency is 'linearizable', { maxLagMs } or { atLeast }, from 0 on")
 }
 
 interface Read {
@@ -40,6 +39,13 @@ interface Question {
   readonly reads: readonly Read[]
   readonly tick: number
   readonly askedAtMs: number
+}
+
+/** Once `index` is applied, everything acknowledged before `askedAtMs` is. */
+interface Known {
+  readonly index: LogIndex
+  readonly askedAtMs: number
+  readonly reads: readonly Read[]
 }
 
 /** How things stand when a read comes in or a turn begins. */
@@ -67,12 +73,14 @@ export class Reads {
   /** Asked, by the number of the question. Never used twice, so a late answer serves nobody else. */
   readonly #asked = new Map<number, Question>()
   /** Know their index, in ascending order, and wait for it to be applied. */
-  #known: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = []
+  #known: Known[] = []
   /** All in the lists above. Some may be settled: whoever gives up takes up room until it is found. */
   #count = 0
   #questionId: number
-  /** Everything acknowledged before then stands in the log up to there. */
+  /** The newest answer: everything acknowledged before it was asked for stands in the log up to there. */
   #confirmed = { index: 0, askedAtMs: Number.NEGATIVE_INFINITY }
+  /** Everything acknowledged before then is applied here. */
+  #currentAsOfMs = Number.NEGATIVE_INFINITY
 
   constructor(options: Pick<NodeOptions, 'maxPendingReads'>, firstId: number) {
     this.#options = options
@@ -84,7 +92,7 @@ export class Reads {
     { nowMs, appliedIndex }: ReadMoment,
     { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal | undefined },
   ): Promise<LogIndex> {
-    const index = this.#knownIndex(consistency, nowMs)
+    const index = this.#sufficientIndex(consistency, nowMs)
     if (index !== null && index <= appliedIndex) return Promise.resolve(appliedIndex)
     const { maxPendingReads } = this.#options
     if (this.#count >= maxPendingReads)
@@ -106,17 +114,19 @@ export class Reads {
       const abort = (): void => settle(read, signal?.reason)
       this.#count += 1
       if (index === null) this.#fresh.push(read)
-      else this.#wait(index, [read])
+      else this.#wait({ index, askedAtMs: Number.NEGATIVE_INFINITY, reads: [read] })
       signal?.addEventListener('abort', abort, { once: true })
     })
   }
 
   /** The index that is enough for such a read, if no leader need be asked for it. */
-  #knownIndex(consistency: Consistency, nowMs: number): LogIndex | null {
+  #sufficientIndex(consistency: Consistency, nowMs: number): LogIndex | null {
     if (consistency === 'linearizable') return null
     if ('atLeast' in consistency) return consistency.atLeast
+    const sinceMs = nowMs - consistency.maxLagMs
+    if (this.#currentAsOfMs >= sinceMs) return 0
     const { index, askedAtMs } = this.#confirmed
-    return nowMs - askedAtMs <= consistency.maxLagMs ? index : null
+    return askedAtMs >= sinceMs ? index : null
   }
 
   /** Everything that came since the last turn asks now, as one question. */
@@ -138,20 +148,21 @@ export class Reads {
     }
     const { askedAtMs } = question
     if (askedAtMs > this.#confirmed.askedAtMs) this.#confirmed = { index, askedAtMs }
-    if (index <= appliedIndex) this.#resolveAll(question.reads, appliedIndex)
-    else this.#wait(index, question.reads)
+    const known = { index, askedAtMs, reads: question.reads }
+    if (index <= appliedIndex) this.#serve(known, appliedIndex)
+    else this.#wait(known)
   }
 
-  #wait(index: LogIndex, reads: readonly Read[]): void {
+  #wait(known: Known): void {
     let at = this.#known.length
-    while (at > 0 && (this.#known[at - 1] as { index: LogIndex }).index > index) at -= 1
-    this.#known.splice(at, 0, { index, reads })
+    while (at > 0 && (this.#known[at - 1] as Known).index > known.index) at -= 1
+    this.#known.splice(at, 0, known)
   }
 
   applied(index: LogIndex): void {
     let done = 0
-    while (done < this.#known.length && (this.#known[done] as { index: LogIndex }).index <= index) {
-      this.#resolveAll((this.#known[done] as { reads: readonly Read[] }).reads, index)
+    while (done < this.#known.length && (this.#known[done] as Known).index <= index) {
+      this.#serve(this.#known[done] as Known, index)
       done += 1
     }
     if (done > 0) this.#known.splice(0, done)
@@ -186,7 +197,7 @@ export class Reads {
       new RaftError('UNAVAILABLE', 'this node did not apply enough in time', { leader })
     for (const { reads } of this.#known) settleLate(reads, tick, behind)
     this.#known = this.#known
-      .map(({ index, reads }) => ({ index, reads: this.#keep(reads) }))
+      .map((known) => ({ ...known, reads: this.#keep(known.reads) }))
       .filter(({ reads }) => reads.length > 0)
   }
 
@@ -209,7 +220,8 @@ export class Reads {
     return kept
   }
 
-  #resolveAll(reads: readonly Read[], index: LogIndex): void {
+  #serve({ reads, askedAtMs }: Known, index: LogIndex): void {
+    this.#currentAsOfMs = Math.max(this.#currentAsOfMs, askedAtMs)
     this.#count -= reads.length
     for (const read of reads) {
       if (read.settled) continue

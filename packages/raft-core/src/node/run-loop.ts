@@ -15,6 +15,7 @@ import type {
   Peer,
   SnapshotMeta,
 } from '../types.ts'
+import { Addresses, type Introduction, isIntroduction } from './addresses.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
@@ -56,7 +57,7 @@ export class RunLoop<Result> {
   /** One object for the life of the node, shared with its parts, and changed by `reconfigure` alone. */
   readonly #options: NodeOptions
   readonly #trace: Trace | null
-  readonly #contacts: readonly Peer[]
+  readonly #addresses: Addresses
   readonly #proposals: Proposals<Result>
   readonly #reads: Reads
   readonly #applier: Applier<Result>
@@ -91,7 +92,7 @@ export class RunLoop<Result> {
     this.#environment = parts.environment
     this.#options = parts.options
     this.#trace = parts.trace
-    this.#contacts = parts.contacts
+    this.#addresses = new Addresses(parts.transport, parts.contacts)
     this.#turns = new Turns(parts.environment, () => this.#turnSafely())
     this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
     const firstId = drawFirstId(parts.environment)
@@ -132,8 +133,7 @@ export class RunLoop<Result> {
       onSnapshot: (message, chunks) => this.#receiveSnapshot(message, chunks),
       onUnreachable: (peer) => this.#turns.enqueue(() => this.#raft.peerUnreachable(peer)),
     })
-    const { peers } = this.#raft.membership
-    this.#transport.setPeers(peers.length > 0 ? peers : this.#contacts)
+    this.#addresses.follow(this.#raft.membership.peers)
     this.#startTicking()
     this.#turns.request()
   }
@@ -352,8 +352,19 @@ export class RunLoop<Result> {
       else if (message.type === 'propose-reply')
         handleForwardedReply(this.#raft, this.#proposals, message)
       // A snapshot is announced by the stream that carries it, never by a message alone.
-      else if (message.type !== 'install-snapshot') this.#raft.step(message)
+      else if (message.type !== 'install-snapshot') {
+        this.#raft.step(message)
+        if (isIntroduction(message)) this.#hearAddress(message)
+      }
     }
+  }
+
+  #hearAddress(message: Introduction): void {
+    const { leader, membership } = this.#raft
+    const isLeader = leader === message.from
+    // Whom the protocol still answers of those who are out, it says itself.
+    const isOut = membership.removed.some(({ id }) => id === message.from)
+    if (isLeader || !isOut) this.#addresses.hear(message, isLeader)
   }
 
   #tick(): void {
@@ -383,7 +394,7 @@ export class RunLoop<Result> {
 
   #carryOut(effects: Effects): void {
     // Before anything is sent, or what is for a new peer is lost.
-    if (effects.peers !== null) this.#transport.setPeers(effects.peers)
+    if (effects.peers !== null) this.#addresses.follow(effects.peers)
     for (const message of effects.messages) this.#transport.send(message)
     const { append } = effects
     if (append !== null)

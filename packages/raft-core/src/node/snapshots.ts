@@ -1,5 +1,5 @@
 import type { StateMachine } from '../contracts/state-machine.ts'
-import type { Storage } from '../contracts/storage.ts'
+import type { Storage, StoredSnapshot } from '../contracts/storage.ts'
 import type { Transport } from '../contracts/transport.ts'
 import type { InstallSnapshot } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
@@ -113,19 +113,26 @@ export class Snapshots {
 
   /** Sends the newest stored snapshot. Whatever becomes of it, the protocol is told. */
   async send(to: NodeId): Promise<void> {
-    const { signal } = this.#loop
     const snapshot = await this.#storage.readSnapshot()
     const message = await this.#loop.enter(() =>
       snapshot === null ? null : this.#raft.announceSnapshot(to, snapshot.meta),
     )
     const received =
-      snapshot !== null &&
-      message !== null &&
-      (await this.#transport.sendSnapshot(message, snapshot.chunks, { signal }).then(
-        () => true,
-        () => false,
-      ))
+      snapshot !== null && message !== null && (await this.#stream(message, snapshot))
     await this.#loop.enter(() => this.#raft.snapshotSent(to, received))
+  }
+
+  /** Did the follower get all of it? A stored snapshot that cannot be read is fatal, as any such read. */
+  async #stream(message: InstallSnapshot, { chunks }: StoredSnapshot): Promise<boolean> {
+    const { signal } = this.#loop
+    const source = watchFailure(chunks, signal)
+    try {
+      await this.#transport.sendSnapshot(message, source.chunks, { signal })
+      return true
+    } catch (error) {
+      if (source.hasFailed() && !signal.aborted) throw error
+      return false
+    }
   }
 
   /**

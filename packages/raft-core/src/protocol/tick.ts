@@ -27,12 +27,13 @@ function tickElection(raft: RaftState): void {
 function tickLeader(raft: RaftState): void {
   tickTransfer(raft)
   tickLeaving(raft)
+  // Before the check of the quorum, which forgets who was heard: an heir must have been.
+  tickStalledDisk(raft)
+  if (raft.role !== 'leader') return
   if (raft.electionElapsed >= raft.options.electionTicks) {
     raft.electionElapsed = 0
     if (raft.options.checkQuorum && !hearsQuorum(raft)) return becomeFollower(raft, raft.term, null)
   }
-  tickStalledDisk(raft)
-  if (raft.role !== 'leader') return
   raft.heartbeatElapsed += 1
   const isHeartbeatDue = raft.heartbeatElapsed >= raft.options.heartbeatTicks
   if (isHeartbeatDue) {
@@ -50,6 +51,9 @@ function hearsQuorum(raft: RaftState): boolean {
   const heard = quorumValue(membership(raft), (id) =>
     id === raft.id || progressOf(raft, id)?.active === true ? 1 : 0,
   )
-  for (const peer of raft.peers) peer.active = false
+  for (const peer of raft.peers) {
+    peer.wasActive = peer.active
+    peer.active = false
+  }
   return heard > 0
 }

@@ -150,11 +150,11 @@ export class World implements AsyncDisposable {
   breaks: (message: InstallSnapshot) => Error | null = () => null
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
+  /** Whom each node can reach, as it last told its transport. */
+  readonly peers: Map<NodeId, readonly Peer[]> = new Map()
   readonly #handlers = new Map<NodeId, TransportHandlers>()
-  /** Who each node knows a way to. */
-  readonly #ways = new Map<NodeId, readonly Peer[]>()
   #turns: (() => void)[] = []
-  readonly #beats = new Map<NodeId, Set<() => void>>()
+  readonly #beats = new Map<NodeId, Map<() => void, number>>()
   #inFlight: Message[] = []
   #seed = 0
   /** What all clocks say, in milliseconds. */
@@ -226,7 +226,7 @@ export class World implements AsyncDisposable {
   async tick(times = 1, ids: readonly NodeId[] = [...this.members.keys()]): Promise<void> {
     for (let i = 0; i < times; i++) {
       this.timeMs += this.tickMs
-      for (const id of ids) for (const beat of this.#beats.get(id) ?? []) beat()
+      for (const id of ids) this.beat(id, 1)
       await this.settle()
     }
   }
@@ -255,7 +255,12 @@ export class World implements AsyncDisposable {
 
   /** Beats without turns in between, as after the process stood still. */
   beat(id: NodeId, times: number): void {
-    for (let i = 0; i < times; i++) for (const beat of this.#beats.get(id) ?? []) beat()
+    for (let i = 0; i < times; i++) for (const beat of this.#beats.get(id)?.keys() ?? []) beat()
+  }
+
+  /** The length of every interval that a node has a timer for. */
+  timers(id: NodeId): readonly number[] {
+    return [...(this.#beats.get(id)?.values() ?? [])]
   }
 
   receiver(id: NodeId): TransportHandlers {
@@ -264,7 +269,7 @@ export class World implements AsyncDisposable {
 
   #environment(id: NodeId): Environment {
     let state = (this.#seed += 7919)
-    const beats = new Set<() => void>()
+    const beats = new Map<() => void, number>()
     this.#beats.set(id, beats)
     return {
       now: () => this.timeMs * (this.clockRates.get(id) ?? 1),
@@ -273,8 +278,8 @@ export class World implements AsyncDisposable {
         return state / 2_147_483_647
       },
       schedule: (turn) => this.#turns.push(turn),
-      every: (_, beat) => {
-        beats.add(beat)
+      every: (intervalMs, beat) => {
+        beats.set(beat, intervalMs)
         return () => beats.delete(beat)
       },
     }
@@ -285,9 +290,9 @@ export class World implements AsyncDisposable {
       start: async (handlers) => {
         this.#handlers.set(id, handlers)
       },
-      setPeers: (peers) => this.#ways.set(id, peers),
+      setPeers: (peers) => this.peers.set(id, peers),
       send: (message) => {
-        if (!this.#ways.get(id)?.some((peer) => peer.id === message.to)) return
+        if (!this.peers.get(id)?.some((peer) => peer.id === message.to)) return
         this.sent.push(message)
         this.#inFlight.push(message)
       },
