@@ -19,11 +19,12 @@ export function measuredStorage(storage: Storage, times: StorageTimes, now: () =
     },
     entries: (from, to, options) => storage.entries(from, to, options),
     compact: (position) => storage.compact(position),
-    async writeSnapshot(meta, chunks) {
+    async writeSnapshot(meta, chunks, options) {
       const begun = now()
-      await storage.writeSnapshot(meta, chunks)
+      await storage.writeSnapshot(meta, chunks, options)
       times.snapshotWritten((now() - begun) / 1_000)
     },
+    dropUnfinished: () => storage.dropUnfinished(),
     readSnapshot: () => storage.readSnapshot(),
     [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
   }

@@ -1,5 +1,5 @@
 /** A transport whose traffic is counted, peer by peer. */
-import type { Message, NodeId, Transport } from '@coracle/raft-core'
+import type { Message, NodeId, OpenSnapshot, Transport } from '@coracle/raft-core'
 
 export interface PeerTraffic {
   readonly sentBytes: Map<NodeId, number>
@@ -28,8 +28,8 @@ export function measuredTransport(
           if (message.type === 'heartbeat-reply') answered(message.from)
           handlers.onMessage(message)
         },
-        onSnapshot: (message, chunks) =>
-          handlers.onSnapshot(message, counted(chunks, traffic.receivedBytes, message.from)),
+        onSnapshot: (message, open) =>
+          handlers.onSnapshot(message, counted(open, traffic.receivedBytes, message.from)),
         onUnreachable(peer) {
           add(traffic.failures, peer, 1)
           handlers.onUnreachable(peer)
@@ -41,8 +41,8 @@ export function measuredTransport(
       if (message.type === 'heartbeat' && !asked.has(message.to)) asked.set(message.to, now())
       transport.send(message)
     },
-    sendSnapshot: (message, chunks, options) =>
-      transport.sendSnapshot(message, counted(chunks, traffic.sentBytes, message.to), options),
+    sendSnapshot: (message, open, options) =>
+      transport.sendSnapshot(message, counted(open, traffic.sentBytes, message.to), options),
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
 
@@ -63,7 +63,14 @@ function bytesOf(message: Message): number {
   return bytes
 }
 
-async function* counted(
+function counted(open: OpenSnapshot, counts: Map<NodeId, number>, peer: NodeId): OpenSnapshot {
+  return async (held) => {
+    const { offset, chunks } = await open(held)
+    return { offset, chunks: countedChunks(chunks, counts, peer) }
+  }
+}
+
+async function* countedChunks(
   chunks: AsyncIterable<Uint8Array>,
   counts: Map<NodeId, number>,
   peer: NodeId,

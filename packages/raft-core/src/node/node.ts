@@ -199,7 +199,7 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     environment,
     options,
     trace,
-    snapshotIndex,
+    snapshot: stored.snapshot,
     contacts: parts.contacts ?? [],
   })
   await loop.start()
@@ -207,10 +207,11 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     id,
     propose: (command, waiting = {}) => loop.propose(command, waiting),
     read: (waiting = {}) => loop.read(waiting),
-    forgetLeader: (waiting = {}) => loop.forgetLeader(waiting),
-    reconfigure: (changes, waiting = {}) => loop.reconfigure(changes, waiting),
-    transferLeadership: (to, waiting = {}) => loop.transferLeadership(to ?? null, waiting),
-    changeMembership: (changes, waiting = {}) => loop.changeMembership(changes, waiting),
+    forgetLeader: (waiting = {}) => loop.operations.forgetLeader(waiting),
+    reconfigure: (changes, waiting = {}) => loop.operations.reconfigure(changes, waiting),
+    transferLeadership: (to, waiting = {}) =>
+      loop.operations.transferLeadership(to ?? null, waiting),
+    changeMembership: (changes, waiting = {}) => loop.operations.changeMembership(changes, waiting),
     snapshot: (waiting = {}) => loop.snapshot(waiting),
     status: () => loop.status(),
     watch: (waiting = {}) => loop.watch(waiting),
