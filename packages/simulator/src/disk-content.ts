@@ -37,6 +37,10 @@ export class Sealed {
     this.#checksum = crc32(bytes)
   }
 
+  get length(): number {
+    return this.#whole.length
+  }
+
   open(what: string): Uint8Array {
     if (crc32(this.#bytes) !== this.#checksum)
       throw new DiskCorruption(`${what} is not as it was written`)

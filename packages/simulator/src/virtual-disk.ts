@@ -155,6 +155,8 @@ class Session implements Storage {
   #forgotten: Position | null = null
   #isLogBusy = false
   #isSnapshotBusy = false
+  /** What a snapshot gave before its chunks failed. */
+  #unfinished: Uint8Array[] = []
   /** Not durable yet. */
   #underWay: AppendBatch | null = null
 
@@ -246,15 +248,22 @@ class Session implements Storage {
     return this.#beforeOrAfter(read)
   }
 
-  async writeSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async writeSnapshot(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    { after = 0 }: { readonly after?: number } = {},
+  ): Promise<void> {
     assert(!this.#isSnapshotBusy, 'the storage writes one snapshot at a time')
+    if (after === 0) this.#unfinished = []
+    assert(after === bytesIn(this.#unfinished), 'a snapshot goes on where it broke off')
     this.#isSnapshotBusy = true
     try {
-      const kept: Uint8Array[] = []
+      const kept = this.#unfinished
       for await (const chunk of chunks) {
         await this.#take(this.#random.exponential(this.#disk.weather.meanLatencyMs / 4))
         kept.push(chunk)
       }
+      this.#unfinished = []
       await this.#write(() => {
         this.#content.writeSnapshot(meta, kept)
         this.#disk.onDurable('snapshot')
@@ -264,9 +273,16 @@ class Session implements Storage {
     }
   }
 
+  async dropUnfinished(): Promise<void> {
+    assert(!this.#isSnapshotBusy, 'what is set aside is not dropped while it is added to')
+    this.#unfinished = []
+  }
+
   async readSnapshot(): Promise<StoredSnapshot | null> {
     const snapshot = await this.#beforeOrAfter(() => this.#content.snapshot)
-    return snapshot && { meta: snapshot.meta, chunks: this.#readChunks(snapshot.chunks) }
+    if (snapshot === null) return null
+    const { meta, chunks } = snapshot
+    return { meta, bytes: bytesIn(chunks), chunks: this.#readChunks(chunks) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -329,6 +345,10 @@ class Session implements Storage {
     await this.#clock.sleep(timeMs)
     if (this.#isCut) await never()
   }
+}
+
+function bytesIn(chunks: readonly { readonly length: number }[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0)
 }
 
 function attempt<Value>(read: () => Value): () => Value {

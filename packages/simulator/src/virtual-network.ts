@@ -2,6 +2,7 @@ import type {
   InstallSnapshot,
   Message,
   NodeId,
+  OpenSnapshot,
   Peer,
   Transport,
   TransportHandlers,
@@ -190,7 +191,7 @@ class VirtualTransport implements Transport {
 
   async sendSnapshot(
     message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
+    open: OpenSnapshot,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
     const network = this.#network
@@ -207,7 +208,7 @@ class VirtualTransport implements Transport {
       const receiver = network.handlersOf(to)
       if (receiver === null) throw new Error(`${to} is away`)
       const opened = decodeMessage(bytes, { from, to }) as InstallSnapshot
-      await stream.unlessBroken(receiver.onSnapshot(opened, stream.carry(chunks, pause)))
+      await stream.unlessBroken(receiver.onSnapshot(opened, stream.carry(open, pause)))
       await stream.unlessBroken(pause())
     } finally {
       signal.removeEventListener('abort', abort)

@@ -38,7 +38,8 @@ export async function startNode(
   onTestFinished(() => transport[Symbol.asyncDispose]())
   await transport.start({
     onMessage: (message) => received.push(message),
-    onSnapshot: async (_message, chunks) => {
+    onSnapshot: async (_message, open) => {
+      const { chunks } = await open({ bytes: 0, checksum: 0 })
       const reader = chunks[Symbol.asyncIterator]()
       for (let next = await reader.next(); next.done !== true;) next = await reader.next()
     },

@@ -1,6 +1,6 @@
 import type { StateMachine } from '../contracts/state-machine.ts'
 import type { Storage } from '../contracts/storage.ts'
-import type { Transport } from '../contracts/transport.ts'
+import type { OpenSnapshot, Transport } from '../contracts/transport.ts'
 import type { Environment } from '../environment.ts'
 import { RaftError } from '../errors.ts'
 import type { InstallSnapshot, Message } from '../messages.ts'
@@ -34,7 +34,8 @@ export interface LoopParts<Result> {
   readonly environment: Environment
   readonly options: NodeOptions
   readonly trace: Trace | null
-  readonly snapshotIndex: LogIndex
+  /** What describes the newest stored snapshot. */
+  readonly snapshot: SnapshotMeta | null
   readonly contacts: readonly Peer[]
 }
 
@@ -118,7 +119,8 @@ export class RunLoop<Result> {
         signal: this.#abort.signal,
       },
       restorer: this.#applier,
-      index: parts.snapshotIndex,
+      newest: parts.snapshot,
+      nowMs: parts.environment.now(),
     })
     const { role, term, leader, membership } = parts.raft
     this.#known = { role, term, leader, membership }
@@ -130,7 +132,7 @@ export class RunLoop<Result> {
   async start(): Promise<void> {
     await this.#transport.start({
       onMessage: (message) => this.#receive(message),
-      onSnapshot: (message, chunks) => this.#receiveSnapshot(message, chunks),
+      onSnapshot: (message, open) => this.#receiveSnapshot(message, open),
       onUnreachable: (peer) => this.#turns.enqueue(() => this.#raft.peerUnreachable(peer)),
     })
     this.#addresses.follow(this.#raft.membership.peers)
@@ -372,6 +374,8 @@ export class RunLoop<Result> {
     this.#tickIsDue = false
     this.#ticks += 1
     this.#raft.tick()
+    const dropping = this.#snapshots.tick()
+    if (dropping !== null) this.#spawn(dropping)
     this.#proposals.expire(this.#ticks, this.#raft.leader)
     this.#proposals.retry()
     this.#reads.expire(this.#ticks, this.#raft.leader)
@@ -425,7 +429,8 @@ export class RunLoop<Result> {
         this.#spawn(working.then((settle) => this.#turns.enqueue(settle, () => this.#afterApply())))
     }
     const { bytesApplied, isIdle } = this.#applier
-    if (isIdle && this.#snapshots.isDue(bytesApplied)) this.#spawn(this.#takeSnapshot())
+    const nowMs = this.#environment.now()
+    if (isIdle && this.#snapshots.isDue(bytesApplied, nowMs)) this.#spawn(this.#takeSnapshot())
   }
 
   #afterApply(): void {
@@ -436,7 +441,8 @@ export class RunLoop<Result> {
   }
 
   async #takeSnapshot(): Promise<SnapshotMeta> {
-    const meta = await this.#snapshots.take(this.#applier.bytesApplied)
+    const nowMs = this.#environment.now()
+    const meta = await this.#snapshots.take(this.#applier.bytesApplied, nowMs)
     await this.#turns.enter(() => this.#compact(meta.position.index - this.#options.keepEntries))
     return meta
   }
@@ -447,16 +453,13 @@ export class RunLoop<Result> {
     if (position !== null) this.#writes.compact(position)
   }
 
-  async #receiveSnapshot(
-    message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
+  async #receiveSnapshot(message: InstallSnapshot, open: OpenSnapshot): Promise<void> {
     const wanted = await this.#turns.enter(() => {
       this.#raft.step(message)
       return this.#raft.wantsSnapshot(message)
     })
     if (!wanted) return
-    const receiving = this.#snapshots.receive(message, chunks)
+    const receiving = this.#snapshots.receive(message, open)
     this.#spawn(receiving)
     const failed = await receiving
     if (failed !== null) throw failed.failure
