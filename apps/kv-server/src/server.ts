@@ -8,6 +8,7 @@ import {
   type Storage,
   type Transport,
 } from '@coracle/raft-core'
+import { loadAuthToken } from './auth-token.ts'
 import { formatEndpoint, type ServerConfig } from './config.ts'
 import type { Log } from './log.ts'
 import { publishMember } from './publish.ts'
@@ -88,7 +89,7 @@ function nodeOptions(config: ServerConfig) {
   }
 }
 
-function serveClients(
+async function serveClients(
   config: ServerConfig,
   node: RaftNode<KvResult>,
   stateMachine: KvStateMachine,
@@ -108,6 +109,11 @@ function serveClients(
       maxTxnOps: config.maxTxnOps,
       quotaBackendBytes: config.quotaBackendBytes,
       requestTimeoutMs: requestTimeoutMs(config),
+    },
+    auth: {
+      tokens: await loadAuthToken(config.authToken),
+      tokenTtlMs: config.authTokenTtlMs,
+      bcryptCost: config.bcryptCost,
     },
     ...(config.autoCompaction === null ? {} : { autoCompaction: config.autoCompaction }),
     listen: config.listenClients.map(formatEndpoint),

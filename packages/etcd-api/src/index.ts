@@ -12,7 +12,9 @@ export type { Forward, ForwardedAnswer, ForwardedCall } from './leader-calls.ts'
 export { describeMembers, type MemberInfo } from './members.ts'
 export type { MethodSchema } from './schema.ts'
 export type { EtcdError } from './errors.ts'
-export type { EtcdLimits, EtcdNode, EtcdServicesOptions } from './options.ts'
+export type { AuthEnvironment } from './environment.ts'
+export { JWT_METHODS, type JwtMethod, type JwtOptions } from './jwt-tokens.ts'
+export type { EtcdAuthOptions, EtcdLimits, EtcdNode, EtcdServicesOptions } from './options.ts'
 export { clusterId, type EtcdId, memberId, memberIdOf, nodeIdOf } from './ids.ts'
 export {
   decodeSnapshotInfo,
