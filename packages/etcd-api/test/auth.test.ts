@@ -2,7 +2,14 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { attributeCommand, type AuthRequest, encodeCommand } from '@coracle/kv-state-machine'
 import { SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { AuthEnvironment, EtcdServerOptions, JwtMethod } from '../src/index.ts'
+import type { Call } from '../src/call.ts'
+import {
+  type AuthEnvironment,
+  createEtcdServices,
+  type EtcdServerOptions,
+  type JwtMethod,
+} from '../src/index.ts'
+import { codecOf } from '../src/schema.ts'
 import { systemAuthEnvironment } from '../src/environment.ts'
 import { enable, FAST, type Guarded, outcomeOf, startGuarded, tokenOf } from './guarded.ts'
 import { type Harness, startHarness, text } from './harness.ts'
@@ -328,6 +335,66 @@ describe('users and roles as clients see them', () => {
     expect(await outcomeOf(grant({}))).toEqual(invalid)
     expect(await outcomeOf(grant({ key, permType: 3 }))).toEqual(invalid)
     expect(await outcomeOf(grant({ key, range_end: key }))).toEqual(invalid)
+  })
+})
+
+describe('a certificate', () => {
+  const call = (commonName: string | undefined, headers: Record<string, string> = {}): Call => ({
+    cancelled: false,
+    commonName,
+    metadata: (name) => headers[name],
+    onceOver() {},
+  })
+
+  async function putAs(client: Call, clientCertificates = true): Promise<unknown> {
+    const { node, stateMachine } = server
+    await using services = createEtcdServices({
+      node,
+      stateMachine,
+      cluster: { id: 1n },
+      member: { id: 1n },
+      auth: { ...FAST, clientCertificates },
+    })
+    const rpc = services.rpcs.get('/etcdserverpb.KV/Put')
+    if (rpc?.kind !== 'unary') throw new Error('nobody puts')
+    const request = codecOf<object>('etcdserverpb.PutRequest')
+    return await outcomeOf(
+      (async () => rpc.call(request.decode(request.encode({ key })), client))().catch(
+        (error: { code: number; message: string }) => {
+          throw Object.assign(new Error(), { code: error.code, details: error.message })
+        },
+      ),
+    )
+  }
+
+  beforeEach(async () => {
+    await start()
+  })
+
+  test('names the user, if there is one of that name', async () => {
+    expect(await putAs(call('ann'))).toBe('answered')
+    expect(await putAs(call('root'))).toBe('answered')
+    expect(await putAs(call('stranger'))).toEqual(DENIED)
+    expect(await putAs(call(undefined))).toEqual(NOBODY)
+    expect(await putAs(call(''))).toEqual(NOBODY)
+  })
+
+  test('does so for users without a password', async () => {
+    const { manage } = server as Guarded
+    await manage('Auth/UserAdd', { name: 'cn', options: { no_password: true } })
+    await manage('Auth/UserGrantRole', { user: 'cn', role: 'ann' })
+    expect(await putAs(call('cn'))).toBe('answered')
+  })
+
+  test('counts less than a token, be it a bad one', async () => {
+    expect(await putAs(call('root', { token: 'abcdefghijklmnop.1' }))).toEqual(BAD_TOKEN)
+    expect(await putAs(call('root', { authorization: 'none' }))).toEqual(BAD_TOKEN)
+  })
+
+  test('counts for nothing unless it was asked for, or if it is the gateway’s', async () => {
+    expect(await putAs(call('root'), false)).toEqual(NOBODY)
+    const gateway = { 'grpcgateway-accept': 'application/json' }
+    expect(await putAs(call('root', gateway))).toEqual(NOBODY)
   })
 })
 
