@@ -1,4 +1,4 @@
-import { benchEtcd } from './etcd.ts'
+import { benchEtcd } from './etcd/bench.ts'
 import { benchGrowingLog } from './growing-log.ts'
 import { benchInProcess } from './in-process.ts'
 import { benchProtocol } from './protocol.ts'

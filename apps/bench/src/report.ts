@@ -25,7 +25,7 @@ export function table(rows: readonly Row[]): string {
 }
 
 /** Three digits say all that a measurement knows. */
-function figure(value: number): string {
+export function figure(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString('en')
   return value.toPrecision(3)
 }

@@ -1,6 +1,6 @@
 /** How a refusal is told over HTTP. */
 import { STATUS_CODES } from 'node:http'
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 import { EtcdError } from '../errors.ts'
 import { JsonError } from './json-text.ts'
 
@@ -26,14 +26,14 @@ export function errorLine(error: EtcdError): string {
   return `${JSON.stringify({ error: { ...old, code, message } })}\n`
 }
 
-export const notFound: EtcdError = new EtcdError(status.NOT_FOUND, 'Not Found')
-export const notPost: EtcdError = new EtcdError(status.UNIMPLEMENTED, 'Method Not Allowed')
+export const notFound: EtcdError = new EtcdError(Code.NOT_FOUND, 'Not Found')
+export const notPost: EtcdError = new EtcdError(Code.UNIMPLEMENTED, 'Method Not Allowed')
 export const deadlineExceeded: EtcdError = new EtcdError(
-  status.DEADLINE_EXCEEDED,
+  Code.DEADLINE_EXCEEDED,
   'context deadline exceeded',
 )
 
 /** What came of a body that is no request. */
 export function malformedJson(error: unknown): unknown {
-  return error instanceof JsonError ? new EtcdError(status.INVALID_ARGUMENT, error.message) : error
+  return error instanceof JsonError ? new EtcdError(Code.INVALID_ARGUMENT, error.message) : error
 }

@@ -9,6 +9,7 @@ import {
 } from '../types.ts'
 import { appendToLog } from './append-entries.ts'
 import { knowsCommitted } from './commit.ts'
+import { isHeard } from './progress.ts'
 import { isVoter } from './quorum.ts'
 import { confirmReads } from './read-index.ts'
 import { becomeFollower } from './roles.ts'
@@ -78,7 +79,7 @@ function appendMembership(raft: RaftState, next: Membership): LogIndex {
 /** A learner whose log is this close to the leader's soon has all of it (thesis 4.2.1). */
 function hasCaughtUp(raft: RaftState, id: NodeId): boolean {
   const peer = progressOf(raft, id)
-  if (peer === null || !peer.active) return false
+  if (peer === null || !isHeard(peer)) return false
   return peer.matchIndex + raft.options.maxPromotionLag >= raft.log.lastIndex
 }
 
@@ -88,6 +89,7 @@ export function applyChanges(
   changes: readonly MembershipChange[],
   isCaughtUp: (id: NodeId) => boolean,
 ): Membership | string {
+  if (changes.length === 0) return 'nothing is to change'
   const voters = new Set(current.voters)
   const learners = new Set(current.learners)
   const peers = new Map(current.peers.map((peer) => [peer.id, peer]))

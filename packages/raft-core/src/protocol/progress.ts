@@ -31,6 +31,8 @@ export interface Progress {
   ackedRound: number
   /** It has answered since the leader last checked its quorum. */
   active: boolean
+  /** It had, when that was: right after the check, nothing newer is known of anybody. */
+  wasActive: boolean
   /** It has answered since the last heartbeat. */
   answered: boolean
   /** An append was sent to it since the last tick. */
@@ -48,7 +50,7 @@ export interface PeerStatus {
   readonly id: NodeId
   readonly state: ProgressState
   readonly matchIndex: LogIndex
-  /** Heard from since the leader last checked its quorum. */
+  /** Heard from within the last election timeout, or the one before. */
   readonly active: boolean
 }
 
@@ -66,12 +68,18 @@ export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: num
     ackedRound: 0,
     // A new peer gets the benefit of the doubt until the next check of the quorum.
     active: true,
+    wasActive: false,
     answered: false,
     appended: false,
     flowed: false,
     matchAtHeartbeat: 0,
     leavingTicks: 0,
   }
+}
+
+/** Is it there, as far as anybody can know? */
+export function isHeard({ active, wasActive }: Progress): boolean {
+  return active || wasActive
 }
 
 export function becomeProbe(progress: Progress, nextIndex: LogIndex): void {

@@ -26,7 +26,7 @@ import {
 import { changeMembership, continueChange, type MembershipOutcome } from './membership-change.ts'
 import { entryBytes } from './log.ts'
 import { oweLease, owesLease } from './lease.ts'
-import { becomeProbe, type PeerStatus } from './progress.ts'
+import { becomeProbe, isHeard, type PeerStatus } from './progress.ts'
 import { isOnlyVoter } from './quorum.ts'
 import { requestRead, startReadRound } from './read-index.ts'
 import { noticeRemoval, takeReach, tickCallers } from './removal.ts'
@@ -335,11 +335,11 @@ export class Raft {
   }
 
   get peers(): readonly PeerStatus[] {
-    return this.#raft.peers.map(({ id, state, matchIndex, active }) => ({
-      id,
-      state,
-      matchIndex,
-      active,
+    return this.#raft.peers.map((peer) => ({
+      id: peer.id,
+      state: peer.state,
+      matchIndex: peer.matchIndex,
+      active: isHeard(peer),
     }))
   }
 }

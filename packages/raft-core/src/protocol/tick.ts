@@ -51,6 +51,9 @@ function hearsQuorum(raft: RaftState): boolean {
   const heard = quorumValue(membership(raft), (id) =>
     id === raft.id || progressOf(raft, id)?.active === true ? 1 : 0,
   )
-  for (const peer of raft.peers) peer.active = false
+  for (const peer of raft.peers) {
+    peer.wasActive = peer.active
+    peer.active = false
+  }
   return heard > 0
 }

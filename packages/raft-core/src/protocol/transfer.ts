@@ -1,6 +1,7 @@
 import type { NodeId } from '../types.ts'
 import { send } from './effects.ts'
 import { giveUpLease } from './lease.ts'
+import { isHeard } from './progress.ts'
 import { progressOf, membership, type RaftState } from './state.ts'
 
 /**
@@ -40,7 +41,7 @@ export function tickTransfer(raft: RaftState): void {
 
 function furthestVoter(raft: RaftState): NodeId | null {
   const voters = raft.peers.filter(
-    (peer) => peer.active && membership(raft).voters.includes(peer.id),
+    (peer) => isHeard(peer) && membership(raft).voters.includes(peer.id),
   )
   if (voters.length === 0) return null
   return voters.reduce((best, peer) => (peer.matchIndex > best.matchIndex ? peer : best)).id

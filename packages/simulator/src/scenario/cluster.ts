@@ -155,7 +155,7 @@ export class ScenarioCluster {
   /** Lets time pass on one node, then lets it react. */
   tick(id: NodeId): void {
     const node = this.node(id)
-    if (node.isUp) this.guard(node, () => node.raft.tick())
+    if (node.isUp) this.guard(node, () => node.tick())
     this.#settle()
   }
 

@@ -101,12 +101,17 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     if ('refused' in outcome) run.tell(`${id} refused the change: ${outcome.why}`)
   },
 
+  forget(run, [id = '']) {
+    if (!run.cluster.node(id).raft.forgetLeader()) run.tell(`${id} forgets no leader`)
+  },
+
   // Time and messages.
 
   tick(run, [id = '', count = '1']) {
     for (let tick = 0; tick < number(count); tick += 1) run.cluster.tick(id)
   },
 
+  pause: (run, [id = '', count = '']) => run.cluster.node(id).pass(number(count)),
   deliver: (run, words) => run.cluster.deliver(parseWhich(words)),
   stabilize: (run) => run.cluster.stabilize(),
   repeat: (run) => run.cluster.repeat(),
@@ -254,11 +259,12 @@ function parsePart(word = 'disk'): Part {
   return word as Part
 }
 
-type OptionValue = number | boolean
+type OptionValue = number | boolean | string
 
 function parseOption(word: string): [string, OptionValue] {
   const [name = '', value = ''] = word.split('=')
-  return [name, value === 'true' || value === 'false' ? value === 'true' : number(value)]
+  if (value === 'true' || value === 'false') return [name, value === 'true']
+  return [name, /^\d/.test(value) ? Number(value) : value]
 }
 
 /** `preVote=false` goes for all, `c.preVote=false` for c alone. */

@@ -41,6 +41,8 @@ export class ScenarioNode {
   readonly disk: ScenarioDisk = new ScenarioDisk()
   readonly #settings: NodeSettings
   #raft: Raft | null = null
+  /** The clock of the computer goes on when the process does not. */
+  #now = 0
   #state: string[] = []
   /** What is held up: writes do not finish, nothing is applied, or reads of old entries do not finish. */
   readonly stalled: Set<Part> = new Set()
@@ -83,8 +85,20 @@ export class ScenarioNode {
       bootstrap: founders,
       appliedIndex: snapshot?.meta.position.index ?? 0,
       random: () => place / 10,
+      now: this.#now,
       trace: onEvent,
     })
+  }
+
+  tick(): void {
+    this.pass(1)
+    this.raft.tick()
+  }
+
+  /** So much time passes on the clock, in ticks, whether or not the process notices. */
+  pass(ticks: number): void {
+    this.#now += ticks * resolveOptions(this.#settings.options).tickMs
+    this.raft.clock(this.#now)
   }
 
   /**

@@ -24,7 +24,9 @@ export class ScenarioError extends Error {
  * | `propose a x=1 …` | has the leader `a` append commands |
  * | `read a n` | `a` asks from which index on a read numbered `n` is linearizable |
  * | `transfer a b` | the leader `a` hands over to `b` |
+ * | `forget a` | the follower `a` forgets its leader |
  * | `change a [if=n] step id …` | the leader `a` changes the membership, by steps such as `add-learner d`, if it is still that of index `n` |
+ * | `pause a n` | `a`'s process stands still for as long as `n` ticks |
  * | `deliver [a] [b] [type]` | delivers what is on its way now |
  * | `stabilize` | delivers until nothing is on its way |
  * | `drop [a] [b] [type]` | loses what is on its way or held |

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,10 +21,18 @@ const READY_WITHIN_MS = 20_000
 export interface Servers extends AsyncDisposable {
   /** Where the leader serves clients. */
   readonly leader: string
+  /** What the leader's process keeps in memory, in bytes. */
+  leaderMemory(): Promise<number>
+  /** Stops all and starts them again, without waiting until they serve. Answers with their addresses. */
+  restart(): Promise<readonly string[]>
+}
+
+interface ServerProcess extends AsyncDisposable {
+  readonly pid: number
 }
 
 /** A server is started with the same flags whoever wrote it. */
-type Start = (flags: readonly string[]) => AsyncDisposable
+type Start = (flags: readonly string[]) => ServerProcess
 
 export function startOurs(): Promise<Servers> {
   const processes = import.meta.resolve('@coracle/kv-server/processes')
@@ -38,6 +46,7 @@ export function startEtcd(): Promise<Servers> {
       stdio: 'ignore',
     })
     return {
+      pid: child.pid ?? 0,
       async [Symbol.asyncDispose]() {
         if (child.exitCode !== null) return
         child.kill('SIGTERM')
@@ -63,23 +72,45 @@ async function startServers(start: Start): Promise<Servers> {
     clientPorts: ports.slice(0, 3),
     peerPorts: ports.slice(3),
   })
-  const members = plan.members.map((member) => start(flagsOf(plan, member)))
-  const stop = async (): Promise<void> => {
+  const startAll = (): ServerProcess[] => plan.members.map((each) => start(flagsOf(plan, each)))
+  let members = startAll()
+  const stopAll = async (): Promise<void> => {
     await Promise.all(members.map((member) => member[Symbol.asyncDispose]()))
+  }
+  const stop = async (): Promise<void> => {
+    await stopAll()
     await rm(directory, { recursive: true, force: true })
   }
   try {
-    return { leader: await findLeader(plan), [Symbol.asyncDispose]: stop }
+    const leader = await findLeader(plan)
+    return {
+      leader: addressOf(leader),
+      leaderMemory: () => memoryOf((members[plan.members.indexOf(leader)] as ServerProcess).pid),
+      async restart() {
+        await stopAll()
+        members = startAll()
+        return plan.members.map(addressOf)
+      },
+      [Symbol.asyncDispose]: stop,
+    }
   } catch (error) {
     await stop()
     throw error
   }
 }
 
-async function findLeader(plan: ClusterPlan): Promise<string> {
+/** The pages of a process that are in memory. */
+async function memoryOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? []
+  if (kibibytes === undefined) throw new Error(`process ${pid} does not say what it takes`)
+  return Number(kibibytes) * 1_024
+}
+
+async function findLeader(plan: ClusterPlan): Promise<MemberPlan> {
   const deadline = performance.now() + READY_WITHIN_MS
   while (performance.now() < deadline) {
-    for (const member of plan.members) if (await leads(member)) return addressOf(member)
+    for (const member of plan.members) if (await leads(member)) return member
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
   throw new Error(`no leader was elected within ${READY_WITHIN_MS} ms`)
