@@ -170,13 +170,14 @@ export class RunLoop<Result> {
     } catch (error) {
       return Promise.reject(error)
     }
+    const index =
+      consistency === 'linearizable'
+        ? null
+        : this.#reads.sufficientIndex(consistency, this.#environment.now())
+    const { appliedIndex } = this.#raft
+    if (index !== null && index <= appliedIndex) return Promise.resolve(appliedIndex)
     this.#turns.request()
-    const moment = {
-      tick: this.#ticks,
-      nowMs: this.#environment.now(),
-      appliedIndex: this.#raft.appliedIndex,
-    }
-    return this.#reads.read(consistency, moment, { deadline: this.#deadline(), signal })
+    return this.#reads.read(index, { deadline: this.#deadline(), signal })
   }
 
   snapshot(waiting: Waiting): Promise<SnapshotMeta> {
@@ -204,6 +205,7 @@ export class RunLoop<Result> {
       leader: raft.leader,
       firstIndex: raft.firstIndex,
       lastIndex: raft.lastIndex,
+      durableIndex: raft.durableIndex,
       commitIndex: raft.commitIndex,
       appliedIndex: raft.appliedIndex,
       snapshotIndex: this.#snapshots.index,
@@ -255,10 +257,7 @@ export class RunLoop<Result> {
     this.#tick()
     this.#noticeLeader()
     this.#handOnProposals()
-    const nowMs = this.#environment.now()
-    this.#reads.ask(this.#raft, { tick: this.#ticks, nowMs })
-    // A lease is judged by the time at which reads are answered, not by that at which the turn began.
-    this.#raft.clock(nowMs)
+    if (this.#reads.wantsTurn) this.#askReads()
     this.#carryOut(this.#raft.effects())
     this.#applyCommitted()
     this.#announceChanges()
@@ -316,6 +315,13 @@ export class RunLoop<Result> {
       forwardProposals(raft, this.#proposals, raft.leader, (message) =>
         this.#transport.send(message),
       )
+  }
+
+  #askReads(): void {
+    const nowMs = this.#environment.now()
+    this.#reads.ask(this.#raft, { tick: this.#ticks, nowMs })
+    // A lease must last until the reads have come, and some may have come since the turn began.
+    this.#raft.clock(nowMs)
   }
 
   #carryOut(effects: Effects): void {
