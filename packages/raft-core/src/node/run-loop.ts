@@ -21,6 +21,7 @@ import { answerForwarded, forwardProposals, handleForwardedReply } from './forwa
 import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
 import { Proposals } from './proposals.ts'
 import { checkConsistency, Reads } from './reads.ts'
+import { replaceMember, type Replacement } from './replace-member.ts'
 import { Snapshots } from './snapshots.ts'
 import { Turns } from './turns.ts'
 import { Watchers } from './watchers.ts'
@@ -244,6 +245,20 @@ export class RunLoop<Result> {
     return this.#operate(() => this.#changeMembership(changes, waiting))
   }
 
+  replaceMember(replacement: Replacement, waiting: Waiting): Promise<Membership> {
+    return this.#operate(async () => {
+      waiting.signal?.throwIfAborted()
+      if (this.#stopped) throw this.#stoppedError()
+      const access = {
+        raft: this.#raft,
+        change: (changes: readonly MembershipChange[]) => this.#changeMembership(changes, waiting),
+        eventually: <Value>(attempt: () => Value | null, signal?: AbortSignal): Promise<Value> =>
+          this.#turns.eventually(attempt, signal),
+      }
+      return replaceMember(replacement, access, waiting)
+    })
+  }
+
   async #changeMembership(
     changes: readonly MembershipChange[],
     { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
@@ -296,7 +311,10 @@ export class RunLoop<Result> {
       membership: raft.membership,
       membershipIndex: raft.membershipIndex,
       removed: raft.isRemoved,
-      peers: raft.peers,
+      peers: raft.peers.map((peer) => ({
+        ...peer,
+        snapshot: this.#snapshots.sendingTo(peer.id),
+      })),
     }
   }
 
