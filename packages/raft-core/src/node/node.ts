@@ -221,11 +221,13 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     id,
     propose: (command, waiting = {}) => loop.propose(command, waiting),
     read: (waiting = {}) => loop.read(waiting),
-    forgetLeader: (waiting = {}) => loop.forgetLeader(waiting),
-    reconfigure: (changes, waiting = {}) => loop.reconfigure(changes, waiting),
-    transferLeadership: (to, waiting = {}) => loop.transferLeadership(to ?? null, waiting),
-    changeMembership: (changes, waiting = {}) => loop.changeMembership(changes, waiting),
-    replaceMember: (replacement, waiting = {}) => loop.replaceMember(replacement, waiting),
+    forgetLeader: (waiting = {}) => loop.operations.forgetLeader(waiting),
+    reconfigure: (changes, waiting = {}) => loop.operations.reconfigure(changes, waiting),
+    transferLeadership: (to, waiting = {}) =>
+      loop.operations.transferLeadership(to ?? null, waiting),
+    changeMembership: (changes, waiting = {}) => loop.operations.changeMembership(changes, waiting),
+    replaceMember: (replacement, waiting = {}) =>
+      loop.operations.replaceMember(replacement, waiting),
     snapshot: (waiting = {}) => loop.snapshot(waiting),
     status: () => loop.status(),
     watch: (waiting = {}) => loop.watch(waiting),

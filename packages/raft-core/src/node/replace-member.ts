@@ -2,6 +2,7 @@ import { RaftError } from '../errors.ts'
 import type { Raft } from '../protocol/raft.ts'
 import type { Membership, MembershipChange, NodeId, Peer } from '../types.ts'
 import type { Waiting } from './node.ts'
+import type { Turns } from './turns.ts'
 
 export interface Replacement {
   /** Who leaves: a member. */
@@ -12,9 +13,8 @@ export interface Replacement {
 
 interface Access {
   readonly raft: Raft
-  change(changes: readonly MembershipChange[]): Promise<Membership>
-  /** Tries at the end of every turn, until `attempt` answers with something. */
-  eventually<Value>(attempt: () => Value | null, signal?: AbortSignal): Promise<Value>
+  readonly turns: Turns
+  readonly change: (changes: readonly MembershipChange[]) => Promise<Membership>
 }
 
 /**
@@ -24,16 +24,17 @@ interface Access {
  */
 export async function replaceMember(
   { old, replacement }: Replacement,
-  { raft, change, eventually }: Access,
+  { raft, turns, change }: Access,
   { signal }: Waiting,
 ): Promise<Membership> {
+  signal?.throwIfAborted()
   const { id } = replacement
   const isMember = (who: NodeId): boolean => raft.membership.peers.some((peer) => peer.id === who)
   if (isMember(id) && !isMember(old)) return raft.membership
   if (!isMember(old)) throw new RaftError('MEMBERSHIP_CHANGE_REFUSED', `${old} is no member`)
   const { term } = raft
   if (!isMember(id)) await change([{ type: 'add-learner', peer: replacement }])
-  await eventually(() => {
+  await turns.eventually(() => {
     if (raft.role !== 'leader' || raft.term !== term)
       throw new RaftError('OUTCOME_UNKNOWN', `leadership changed before ${id} had caught up`, {
         leader: raft.leader,
