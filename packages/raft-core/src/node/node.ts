@@ -140,6 +140,8 @@ export interface NodeStatus {
   /** The first and last entry in the log; `firstIndex` is one more than `lastIndex` if it is empty. */
   readonly firstIndex: LogIndex
   readonly lastIndex: LogIndex
+  /** The last entry that is on this node's own disk. */
+  readonly durableIndex: LogIndex
   readonly commitIndex: LogIndex
   readonly appliedIndex: LogIndex
   readonly snapshotIndex: LogIndex

@@ -205,6 +205,7 @@ export class RunLoop<Result> {
       leader: raft.leader,
       firstIndex: raft.firstIndex,
       lastIndex: raft.lastIndex,
+      durableIndex: raft.durableIndex,
       commitIndex: raft.commitIndex,
       appliedIndex: raft.appliedIndex,
       snapshotIndex: this.#snapshots.index,

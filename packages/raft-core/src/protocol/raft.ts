@@ -306,6 +306,10 @@ export class Raft {
     return this.#raft.log.lastIndex
   }
 
+  get durableIndex(): LogIndex {
+    return this.#raft.log.stableIndex
+  }
+
   /** Is a leadership transfer under way? Proposals are refused meanwhile. */
   get transferring(): boolean {
     return this.#raft.transfer !== null
