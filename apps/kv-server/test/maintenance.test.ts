@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Etcd3 } from 'etcd3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { flagsOf, freePorts, planCluster } from '../src/processes/index.ts'
 import { adminOf } from './admin.ts'
@@ -162,6 +163,33 @@ test('a lock is waited for at one member and given back at another', async () =>
   const other = await next
   expect(other).not.toBe(key)
   await second.unlock(other)
+})
+
+describe.each([0, 1, 2])('the npm client etcd3 at member %i', (place) => {
+  let client: Etcd3
+  beforeEach(() => {
+    client = new Etcd3({ hosts: `http://${member(place).address}` })
+  })
+  afterEach(() => client.close())
+
+  test('holds a lock that nobody else gets meanwhile', async () => {
+    const lock = await client.lock(`npm/${place}`).acquire()
+    await expect(client.lock(`npm/${place}`).acquire()).rejects.toThrow()
+    await lock.release()
+    await client.lock(`npm/${place}`).do(() => Promise.resolve())
+  })
+
+  test('elects a leader, whom others see', async () => {
+    const election = client.election(`npm/${place}`, 10)
+    const campaign = election.campaign('me')
+    await campaign.wait()
+    expect(await election.leader()).toBe('me')
+    const observer = await election.observe()
+    expect(observer.leader()).toBe('me')
+    await observer.cancel()
+    await campaign.resign()
+    expect(await election.leader()).toBeUndefined()
+  })
 })
 
 describe.runIf(etcdctlIsInstalled())('etcdctl', () => {

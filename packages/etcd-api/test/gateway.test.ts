@@ -1,6 +1,9 @@
 /** etcd's JSON gateway, asked as curl would ask it. */
+import { EventEmitter } from 'node:events'
 import { connect } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Exchange, HttpDuplexCall } from '../src/gateway/http-call.ts'
 import { gatewayPaths } from '../src/gateway/paths.ts'
 import { allMethods } from '../src/schema.ts'
 import { etcdIsInstalled, etcdTests } from './etcd.ts'
@@ -136,6 +139,8 @@ describe('a refusal is a status and JSON for clients of any age', () => {
   test('a body beyond the limit is refused, however it comes', async () => {
     const answer = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(5 << 20) })
     expect(answer.json).toMatchObject({ code: 3, message: 'etcdserver: request is too large' })
+    const key = 'A'.repeat(5 << 20)
+    expect((await ask('/v3/kv/range', { key, serializable: true })).status).toBe(400)
     const large = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(3 << 20) })
     expect(large.json).toMatchObject({ code: 3, message: 'etcdserver: request is too large' })
   })
@@ -292,6 +297,20 @@ describe('nothing that a client sends takes the server down', () => {
     socket.destroy()
     await expect.poll(() => small.stateMachine.watchCounts().streams).toBe(0)
   })
+})
+
+test('a stream that the server pauses takes no more of its body', () => {
+  const request = new PassThrough()
+  const response = new EventEmitter()
+  const exchange = { request, response } as unknown as Exchange
+  const codec = { decode: (text: string) => ({ text }), encode: () => '' }
+  const call = new HttpDuplexCall(exchange, codec, 100)
+  const taken: object[] = []
+  call.receive({ message: (message) => taken.push(message), end() {} })
+  call.pause()
+  expect(request.isPaused()).toBe(true)
+  call.resume()
+  expect(request.isPaused()).toBe(false)
 })
 
 describe('every method of etcd has a path', () => {

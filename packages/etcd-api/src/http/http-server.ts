@@ -49,7 +49,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
     },
     close() {
       isClosing = true
-      server.closeIdleConnections()
+      // Ends the connections that are idle now; the others end with their requests.
       server.close()
     },
   }
