@@ -9,7 +9,7 @@ import {
 } from '@grpc/grpc-js'
 import { formatAddress } from './address.ts'
 import { sharedOptions } from './dial.ts'
-import { readHello, welcomeMetadata } from './handshake.ts'
+import { agreedVersion, readHello, welcomeMetadata } from './handshake.ts'
 import type { Resolved, TlsMaterial } from './options.ts'
 import { type Bytes, SERVICE } from './service.ts'
 import { openSharedPort, type SharedPort } from './shared-port.ts'
@@ -101,7 +101,7 @@ export class Listener {
     const { cluster, id } = this.#options
     const peer = readHello(call.metadata, cluster, id)
     if (peer instanceof Error) this.report(call.getPeer(), peer.message)
-    else call.sendMetadata(welcomeMetadata(cluster, id))
+    else call.sendMetadata(welcomeMetadata(cluster, id, agreedVersion(call.metadata)))
     return peer
   }
 }

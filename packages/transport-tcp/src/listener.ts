@@ -12,10 +12,10 @@ import { formatAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import { MAGIC, ProtocolError } from './frame.ts'
 import {
+  agreedVersion,
   decodeHello,
   encodeWelcome,
   objectionTo,
-  PROTOCOL_VERSION,
   type Hello,
   type Purpose,
 } from './handshake.ts'
@@ -137,7 +137,8 @@ export class Listener {
   #answer(connection: Connection, hello: Hello, remote: string): void {
     const { id, cluster, maxMessageBytes } = this.#options
     const refused = objectionTo(hello, cluster, id)
-    connection.write(MAGIC, encodeWelcome({ cluster, id, version: PROTOCOL_VERSION, refused }))
+    const version = agreedVersion(hello)
+    connection.write(MAGIC, encodeWelcome({ cluster, id, version, refused }))
     if (refused !== null) {
       this.#report(remote, refused)
       this.#dismiss(connection, refused)

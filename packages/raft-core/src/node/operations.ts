@@ -3,6 +3,7 @@ import { changeOptions, type LiveOptions, type NodeOptions } from '../options.ts
 import type { Raft } from '../protocol/raft.ts'
 import type { LogIndex, Membership, MembershipChange, NodeId } from '../types.ts'
 import type { Waiting } from './node.ts'
+import { replaceMember, type Replacement } from './replace-member.ts'
 import type { Turns } from './turns.ts'
 
 const REFUSALS = {
@@ -67,18 +68,32 @@ export class Operations {
 
   changeMembership(
     changes: readonly MembershipChange[],
+    waiting: Waiting & { readonly expectedIndex?: LogIndex },
+  ): Promise<Membership> {
+    return this.count(() => this.#changeMembership(changes, waiting))
+  }
+
+  replaceMember(replacement: Replacement, waiting: Waiting): Promise<Membership> {
+    const access = {
+      raft: this.#raft,
+      turns: this.#turns,
+      change: (changes: readonly MembershipChange[]) => this.#changeMembership(changes, waiting),
+    }
+    return this.count(() => replaceMember(replacement, access, waiting))
+  }
+
+  async #changeMembership(
+    changes: readonly MembershipChange[],
     { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
   ): Promise<Membership> {
-    return this.count(async () => {
-      signal?.throwIfAborted()
-      const term = await this.#turns.enter(() => {
-        const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
-        if ('refused' in outcome)
-          throw new RaftError(REFUSALS[outcome.refused], outcome.why, { leader: this.#raft.leader })
-        return this.#raft.term
-      })
-      return this.#turns.eventually(() => this.#membershipOf(term), signal)
+    signal?.throwIfAborted()
+    const term = await this.#turns.enter(() => {
+      const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
+      if ('refused' in outcome)
+        throw new RaftError(REFUSALS[outcome.refused], outcome.why, { leader: this.#raft.leader })
+      return this.#raft.term
     })
+    return this.#turns.eventually(() => this.#membershipOf(term), signal)
   }
 
   /** The membership that was asked for in `term`, once it is complete; null until then. */

@@ -212,7 +212,10 @@ export class RunLoop<Result> {
       membership: raft.membership,
       membershipIndex: raft.membershipIndex,
       removed: raft.isRemoved,
-      peers: raft.peers,
+      peers: raft.peers.map((peer) => ({
+        ...peer,
+        snapshot: this.#snapshots.sendingTo(peer.id),
+      })),
     }
   }
 

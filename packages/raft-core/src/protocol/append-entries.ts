@@ -228,6 +228,7 @@ function heard(raft: RaftState, message: AppendEntriesReply | HeartbeatReply): P
     return null
   }
   peer.active = true
+  peer.silentTicks = 0
   peer.answered = true
   acknowledgeRound(raft, peer, message.round)
   return peer
