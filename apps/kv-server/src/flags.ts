@@ -75,7 +75,7 @@ export function parseCommandLine(args: readonly string[], env: Variables): Comma
   } catch (error) {
     throw new UsageError(firstLine(error))
   }
-  const options: Record<string, unknown> = command.opts()
+  const options: Readonly<Record<string, string | boolean | undefined>> = command.opts()
   if (options['help'] === true) return { type: 'help', text: command.helpInformation() }
   if (options['version'] === true) return { type: 'version' }
   const warnings: string[] = []
@@ -93,7 +93,7 @@ export function parseCommandLine(args: readonly string[], env: Variables): Comma
 
 /** By flags and variables. */
 function givenOutside(
-  options: Readonly<Record<string, unknown>>,
+  options: Readonly<Record<string, string | boolean | undefined>>,
   env: Variables,
   warnings: string[],
 ): Given {
@@ -186,7 +186,7 @@ function buildCommand(): Command {
     .configureOutput({ writeErr: () => {} })
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
-    .option(`--${CONFIG_FILE} <path>`, 'read everything from a file, with etcd\'s keys')
+    .option(`--${CONFIG_FILE} <path>`, "read everything from a file, with etcd's keys")
   for (const name of NAMES) command.addOption(optionOf(name, name))
   for (const name of Object.keys(FOREIGN)) command.addOption(optionOf(name, name).hideHelp())
   for (const [old, name] of OLD_NAMES) command.addOption(optionOf(old, name).hideHelp())

@@ -152,15 +152,10 @@ async function serveClients(
       forwardCall(call, {
         ...askingOf(config, security),
         timeoutMs: requestTimeoutMs(config),
-      }).catch(
-        (error: unknown) => {
-          log.warn(
-            { error: String(error), 'leader-id': call.leader.id },
-            'lost a call to the leader',
-          )
-          throw error
-        },
-      ),
+      }).catch((error: unknown) => {
+        log.warn({ error: String(error), 'leader-id': call.leader.id }, 'lost a call to the leader')
+        throw error
+      }),
     ...(defragment === undefined ? {} : { defragment }),
     electionTimeoutMs: config.electionMs,
     limits: {

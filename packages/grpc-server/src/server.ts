@@ -89,7 +89,8 @@ class Server implements GrpcServer {
   }
 
   setSecureContext(tls: TlsOptions): void {
-    if (this.#options.tls === undefined) throw new TypeError('a server without TLS has no certificates')
+    if (this.#options.tls === undefined)
+      throw new TypeError('a server without TLS has no certificates')
     for (const listener of this.#listeners) listener.setSecureContext(tls)
   }
 

@@ -77,7 +77,8 @@ class Transceiver implements TcpTransport {
   }
 
   renewTls(tls: TlsMaterial): void {
-    if (this.#options.tls === null) throw new TypeError('a transport without TLS has no certificate')
+    if (this.#options.tls === null)
+      throw new TypeError('a transport without TLS has no certificate')
     createSecureContext({ ...tls, ...tls.whenCalling })
     this.#listener?.setSecureContext(tls)
     this.#options.tls = tls

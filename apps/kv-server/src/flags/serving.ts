@@ -36,7 +36,10 @@ export const SERVING_FLAGS: FlagsFor<ServingSettings> = {
   'grpc-keepalive-min-time': duration('5s', 'clients that ping more often are sent away (0: none)'),
   'grpc-keepalive-interval': duration('2h', 'silent clients are pinged after this time (0: never)'),
   'grpc-keepalive-timeout': duration('20s', 'a ping without an answer ends the connection'),
-  'watch-progress-notify-interval': duration('10m', 'how often idle watchers hear how far they are'),
+  'watch-progress-notify-interval': duration(
+    '10m',
+    'how often idle watchers hear how far they are',
+  ),
   'auth-token': text('tokens', 'simple', 'what stands for a user: simple, or jwt,sign-method=...'),
   'auth-token-ttl': whole('s', 300, [1, 1 << 30], 'how long a simple token lasts unused'),
   'bcrypt-cost': whole('cost', 10, [4, 31], 'work of hashing a password, each step twice as much'),

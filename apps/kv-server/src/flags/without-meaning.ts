@@ -19,7 +19,8 @@ const ONE_DIRECTORY = 'log and snapshots are kept in the data directory, and tri
 const COMPACTION = 'compaction is a part of applying, and does not hold it up'
 const ALWAYS_COMPARED = 'compare members with --corrupt-check-time'
 const LEASES = 'leases are renewed through the log, and survive every change of leader'
-const PEER_IO = 'connections of members are given up when nothing is heard for four heartbeats of theirs'
+const PEER_IO =
+  'connections of members are given up when nothing is heard for four heartbeats of theirs'
 const NO_TRACING = 'traces are not exported; see /metrics'
 const ONE_VERSION = 'there is one version of the data'
 const NO_V2 = 'there is no v2 API here'

@@ -20,7 +20,10 @@ export const systemResolver: Resolver = {
 /** Why a certificate is not one of those that the flags allow, or null. */
 export function objectionTo(
   certificate: X509Certificate,
-  { allowedCommonNames, allowedHostnames }: Pick<TlsConfig, 'allowedCommonNames' | 'allowedHostnames'>,
+  {
+    allowedCommonNames,
+    allowedHostnames,
+  }: Pick<TlsConfig, 'allowedCommonNames' | 'allowedHostnames'>,
 ): string | null {
   if (allowedCommonNames.length > 0) {
     const name = commonNameOf(certificate)

@@ -137,8 +137,7 @@ async function readMaterial(config: TlsConfig): Promise<Material> {
   }
   const pair = await readPair(config)
   const listening = { ...shared, ...pair, ...(crl === null ? {} : { crl }) }
-  const calling =
-    config.calling === null ? pair : await readPair({ ...config.calling })
+  const calling = config.calling === null ? pair : await readPair({ ...config.calling })
   check(listening, `TLS for ${side}`)
   check({ ...shared, ...calling }, `TLS for ${side}`)
   return { listening, calling: { ...shared, ...calling } }
@@ -160,8 +159,7 @@ async function readPair({ certFile, keyFile }: Files): Promise<{ cert: string; k
 
 async function readAuthorities(file: string): Promise<string> {
   const text = await read(file)
-  if (certificatesIn(text).length === 0)
-    throw new CertificateError(`${file} holds no certificate`)
+  if (certificatesIn(text).length === 0) throw new CertificateError(`${file} holds no certificate`)
   return text
 }
 

@@ -54,7 +54,11 @@ class MemberSecurity implements Security {
   askingPeers(): ConnectionOptions | null {
     if (this.#peers === null) return null
     const { config, material } = this.#peers
-    const { whenCalling, checkServerIdentity, rejectUnauthorized = true } = peerSecurity(config, material)
+    const {
+      whenCalling,
+      checkServerIdentity,
+      rejectUnauthorized = true,
+    } = peerSecurity(config, material)
     return { ...whenCalling, checkServerIdentity, rejectUnauthorized }
   }
 

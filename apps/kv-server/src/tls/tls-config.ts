@@ -139,7 +139,11 @@ function commonOf(
   const suites = settings['cipher-suites']
   if (suites.length > 0 && least === 'TLS1.3')
     throw new UsageError('cipher suites cannot be configured when only TLS1.3 is enabled')
-  return { minVersion: nodeVersion(least), maxVersion: nodeVersion(most), ciphers: ciphersOf(suites) }
+  return {
+    minVersion: nodeVersion(least),
+    maxVersion: nodeVersion(most),
+    ciphers: ciphersOf(suites),
+  }
 }
 
 function ciphersOf(suites: readonly string[]): string | null {

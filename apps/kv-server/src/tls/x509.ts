@@ -97,7 +97,9 @@ function bytesOfIPv6(host: string): Uint8Array {
     part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
   const [first, last] = [groupsOf(head), groupsOf(tail ?? '')]
   const zeros = Array.from({ length: 8 - first.length - last.length }, () => 0)
-  return Uint8Array.from([...first, ...zeros, ...last].flatMap((group) => [group >> 8, group & 0xff]))
+  return Uint8Array.from(
+    [...first, ...zeros, ...last].flatMap((group) => [group >> 8, group & 0xff]),
+  )
 }
 
 /** Positive, and without leading zeros. */
@@ -149,6 +151,9 @@ function ascii(text: string): Uint8Array {
 }
 
 function pem(label: string, bytes: Uint8Array): string {
-  const lines = Buffer.from(bytes).toString('base64').match(/.{1,64}/g) ?? []
+  const lines =
+    Buffer.from(bytes)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
 }
