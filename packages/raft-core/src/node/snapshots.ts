@@ -55,8 +55,7 @@ export class Snapshots {
     const store = new SnapshotStore(parts.storage, parts.newest)
     const sender = new SnapshotSender({ ...parts, store, signal })
     const receiver = new SnapshotReceiver({ ...parts, store, restorer: parts.applier, signal })
-    const spawn = (work: Promise<unknown>): void => parts.lifetime.spawn(work)
-    this.#taker = new SnapshotTaker({ ...parts, store, sender, receiver, spawn })
+    this.#taker = new SnapshotTaker({ ...parts, store, sender, receiver })
     this.#store = store
     this.#sender = sender
     this.#receiver = receiver

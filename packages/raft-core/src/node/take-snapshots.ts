@@ -5,6 +5,7 @@ import type { NodeOptions } from '../options.ts'
 import type { Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
 import type { SnapshotMeta } from '../types.ts'
+import type { Lifetime } from './lifetime.ts'
 import type { Waiting } from './node.ts'
 import type { SnapshotReceiver } from './receive-snapshots.ts'
 import type { SnapshotSender } from './send-snapshots.ts'
@@ -30,7 +31,7 @@ export class SnapshotTaker {
   readonly #receiver: SnapshotReceiver
   readonly #writes: Writes
   readonly #turns: Turns
-  readonly #spawn: (work: Promise<unknown>) => void
+  readonly #lifetime: Lifetime
   readonly #environment: Environment
   readonly #options: NodeOptions
   readonly #trace: Trace | null
@@ -46,7 +47,7 @@ export class SnapshotTaker {
     readonly receiver: SnapshotReceiver
     readonly writes: Writes
     readonly turns: Turns
-    readonly spawn: (work: Promise<unknown>) => void
+    readonly lifetime: Lifetime
     readonly environment: Environment
     readonly options: NodeOptions
     readonly trace: Trace | null
@@ -59,7 +60,7 @@ export class SnapshotTaker {
     this.#receiver = parts.receiver
     this.#writes = parts.writes
     this.#turns = parts.turns
-    this.#spawn = parts.spawn
+    this.#lifetime = parts.lifetime
     this.#environment = parts.environment
     this.#options = parts.options
     this.#trace = parts.trace
@@ -68,7 +69,7 @@ export class SnapshotTaker {
 
   /** Called in every turn. */
   takeIfDue(): void {
-    if (this.#isDue()) this.#spawn(this.#take())
+    if (this.#isDue()) this.#lifetime.spawn(this.#take())
   }
 
   /** Takes one as soon as nothing else is done with the state, or with a snapshot. */
@@ -78,11 +79,14 @@ export class SnapshotTaker {
         throw new RaftError('UNAVAILABLE', 'there is nothing to take a snapshot of yet')
       if (!this.#canTake) return null
       const taking = this.#take()
-      this.#spawn(taking)
+      this.#lifetime.spawn(taking)
       // Wrapped, for a promise to be taken is not to be awaited here.
       return { taking }
     }, signal)
-    return begun.taking
+    // What fails here is the node's failure first, and the caller learns of that.
+    return begun.taking.catch((error: unknown) => {
+      throw error instanceof RaftError ? error : this.#lifetime.refusal()
+    })
   }
 
   get #canTake(): boolean {
