@@ -135,16 +135,13 @@ export class WatchedStorage implements Storage {
   }
 
   /** Who has lost its power hears nothing any more, neither good nor bad. */
-  #unlessCut<Value>(work: Promise<Value>): Promise<Value> {
-    return new Promise((resolve, reject) => {
-      work.then(
-        (value) => {
-          if (!this.#isCut) resolve(value)
-        },
-        (error: unknown) => {
-          if (!this.#isCut) reject(error)
-        },
-      )
-    })
+  async #unlessCut<Value>(work: Promise<Value>): Promise<Value> {
+    try {
+      const value = await work
+      if (!this.#isCut) return value
+    } catch (error) {
+      if (!this.#isCut) throw error
+    }
+    return new Promise<never>(() => {})
   }
 }
