@@ -1,8 +1,10 @@
 import {
   bootstrapMembership,
+  type NodeId,
   type RaftNode,
-  type StateMachine,
   startNode,
+  type StateMachine,
+  type Storage,
 } from '@coracle/raft-core'
 import { memoryStorage } from '@coracle/storage-memory'
 import { memoryNetwork } from '@coracle/transport-memory'
@@ -11,19 +13,39 @@ import type { Row } from './report.ts'
 const COMMAND = new Uint8Array(256)
 const SECONDS = 3
 
-/** Three nodes in one process, on memory: what consensus itself costs, without disks and sockets. */
+/** What goes on beside the three voters that the clients' proposals need. */
+interface Situation {
+  readonly what: string
+  readonly learners: readonly NodeId[]
+  /** This voter's disk takes so long for every write. */
+  readonly slow: { readonly id: NodeId; readonly writeMs: number } | null
+}
+
+const SITUATIONS: readonly Situation[] = [
+  { what: 'three nodes', learners: [], slow: null },
+  { what: 'and two learners', learners: ['d', 'e'], slow: null },
+  { what: 'one of them with a disk of 20 ms', learners: [], slow: { id: 'c', writeMs: 20 } },
+]
+
+/** Nodes in one process, on memory: what consensus itself costs, without disks and sockets. */
 export async function benchInProcess(progress: (what: string) => void): Promise<readonly Row[]> {
-  const nodes = await startNodes()
+  const rows: Row[] = []
+  for (const situation of SITUATIONS) rows.push(...(await measure(situation, progress)))
+  return rows
+}
+
+async function measure(
+  situation: Situation,
+  progress: (what: string) => void,
+): Promise<readonly Row[]> {
+  const nodes = await startNodes(situation)
   try {
-    await (nodes[0] as RaftNode).propose(COMMAND)
-    const leader = nodes.find((node) => node.status().role === 'leader') as RaftNode
+    const leader = await leaderOf(nodes)
     const rows: Row[] = []
-    for (const inFlight of [1, 64, 1_000]) {
-      progress(`proposals, ${inFlight} in flight`)
-      rows.push({
-        what: `proposals of 256 bytes, ${inFlight} in flight`,
-        perSecond: await rate(leader, inFlight),
-      })
+    for (const inFlight of situation.what === 'three nodes' ? [1, 64, 1_000] : [64]) {
+      const what = `proposals of 256 bytes, ${inFlight} in flight, ${situation.what}`
+      progress(what)
+      rows.push({ what, value: await rate(leader, inFlight), unit: '/s' })
     }
     return rows
   } finally {
@@ -31,21 +53,50 @@ export async function benchInProcess(progress: (what: string) => void): Promise<
   }
 }
 
-async function startNodes(): Promise<readonly RaftNode[]> {
+async function startNodes({ learners, slow }: Situation): Promise<readonly RaftNode[]> {
   const network = memoryNetwork()
-  const membership = bootstrapMembership(['a', 'b', 'c'].map((id) => ({ id, address: '' })))
+  const ids = ['a', 'b', 'c', ...learners]
+  const peers = ids.map((id) => ({ id, address: '' }))
+  const membership = { ...bootstrapMembership(peers), voters: ['a', 'b', 'c'], learners }
   return Promise.all(
-    membership.voters.map((id) =>
-      startNode({
+    ids.map((id) => {
+      const storage = memoryStorage()
+      return startNode({
         id,
         membership,
-        storage: memoryStorage(),
+        storage: id === slow?.id ? slowed(storage, slow.writeMs) : storage,
         transport: network.transport(id),
         stateMachine: tally(),
         tickMs: 50,
-      }),
-    ),
+      })
+    }),
   )
+}
+
+/** The leader, which is none of the slow: it is what clients ask that is measured. */
+async function leaderOf(nodes: readonly RaftNode[]): Promise<RaftNode> {
+  await (nodes[0] as RaftNode).propose(COMMAND)
+  const leader = nodes.find((node) => node.status().role === 'leader')
+  if (leader === undefined) throw new Error('the leader was lost at once')
+  if (leader !== nodes[2]) return leader
+  await leader.transferLeadership('a')
+  await (nodes[0] as RaftNode).propose(COMMAND)
+  return nodes[0] as RaftNode
+}
+
+function slowed(storage: Storage, writeMs: number): Storage {
+  return {
+    load: () => storage.load(),
+    async append(batch) {
+      await new Promise((resolve) => setTimeout(resolve, writeMs))
+      await storage.append(batch)
+    },
+    entries: (from, to, options) => storage.entries(from, to, options),
+    compact: (position) => storage.compact(position),
+    writeSnapshot: (meta, chunks) => storage.writeSnapshot(meta, chunks),
+    readSnapshot: () => storage.readSnapshot(),
+    [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
+  }
 }
 
 /** Counts commands: next to nothing, so that it is the rest that is measured. */

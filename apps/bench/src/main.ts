@@ -1,13 +1,17 @@
-import { benchEtcd } from './etcd.ts'
+import { benchEtcd } from './etcd/bench.ts'
+import { benchGrowingLog } from './growing-log.ts'
 import { benchInProcess } from './in-process.ts'
 import { benchProtocol } from './protocol.ts'
+import { benchSimulation } from './simulation.ts'
 import { machine, type Row, table } from './report.ts'
 
 type Bench = (progress: (what: string) => void) => readonly Row[] | Promise<readonly Row[]>
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   protocol: benchProtocol,
+  log: benchGrowingLog,
   node: benchInProcess,
+  simulation: benchSimulation,
   etcd: benchEtcd,
 }
 

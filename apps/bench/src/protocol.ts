@@ -16,7 +16,8 @@ export function benchProtocol(progress: (what: string) => void): readonly Row[] 
     const elapsed = (performance.now() - began) / 1_000
     return {
       what: `protocol alone, batches of ${batch}: entries committed on three nodes`,
-      perSecond: (rounds * batch) / elapsed,
+      value: (rounds * batch) / elapsed,
+      unit: '/s',
       note: `${Math.round(steps / elapsed).toLocaleString('en')} messages/s`,
     }
   })

@@ -3,7 +3,9 @@ import { cpus, totalmem } from 'node:os'
 /** One measured line. */
 export interface Row {
   readonly what: string
-  readonly perSecond: number
+  readonly value: number
+  /** Of `value`: `/s`, `ns`, `MiB`. */
+  readonly unit: string
   readonly note?: string
 }
 
@@ -17,8 +19,13 @@ export function machine(): string {
 /** A Markdown table, so that it can go where it is to be read. */
 export function table(rows: readonly Row[]): string {
   const lines = rows.map(
-    ({ what, perSecond, note }) =>
-      `| ${what} | ${Math.round(perSecond).toLocaleString('en')} | ${note ?? ''} |`,
+    ({ what, value, unit, note }) => `| ${what} | ${figure(value)} ${unit} | ${note ?? ''} |`,
   )
-  return ['| what | per second | |', '|---|--:|---|', ...lines].join('\n')
+  return ['| what | figure | |', '|---|--:|---|', ...lines].join('\n')
+}
+
+/** Three digits say all that a measurement knows. */
+export function figure(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString('en')
+  return value.toPrecision(3)
 }

@@ -1,6 +1,7 @@
 /** From flags to a member's configuration: what they mean together, and whether they can. */
-import { clusterId, type EtcdId, memberId, nodeIdOf } from '@coracle/etcd-api'
+import { type AutoCompaction, clusterId, type EtcdId, memberId, nodeIdOf } from '@coracle/etcd-api'
 import type { NodeId } from '@coracle/raft-core'
+import { parseDuration } from './duration.ts'
 import { type Settings, UsageError } from './flags.ts'
 
 export interface Endpoint {
@@ -22,6 +23,8 @@ export interface ServerConfig {
   readonly dataDir: string
   readonly listenClients: readonly Endpoint[]
   readonly advertiseClientUrls: readonly string[]
+  /** For metrics and health checks only. */
+  readonly listenMetrics: readonly Endpoint[]
   readonly listenPeers: Endpoint
   /** This member. It is one of `initialMembers`. */
   readonly member: InitialMember
@@ -38,6 +41,11 @@ export interface ServerConfig {
   readonly maxTxnOps: number
   readonly maxConcurrentStreams: number
   readonly quotaBackendBytes: number
+  /** Null: history is kept until a client compacts it. */
+  readonly autoCompaction: AutoCompaction | null
+  readonly jsonGateway: boolean
+  readonly corsOrigins: readonly string[]
+  readonly hostWhitelist: readonly string[]
   readonly peerTransport: 'tcp' | 'grpc'
   readonly fsync: boolean
 }
@@ -62,6 +70,7 @@ export function resolveConfig(settings: Settings): ServerConfig {
     dataDir: settings['data-dir'] === '' ? `${name}.coracle` : settings['data-dir'],
     listenClients,
     advertiseClientUrls: advertisedClientUrls(settings),
+    listenMetrics: metricsEndpoints(settings),
     listenPeers: listenPeer,
     member: ownMember(settings, initialMembers),
     initialMembers,
@@ -76,9 +85,38 @@ export function resolveConfig(settings: Settings): ServerConfig {
     maxTxnOps: settings['max-txn-ops'],
     maxConcurrentStreams: settings['max-concurrent-streams'],
     quotaBackendBytes: settings['quota-backend-bytes'] || DEFAULT_QUOTA_BYTES,
+    autoCompaction: autoCompactionOf(settings),
+    jsonGateway: settings['enable-grpc-gateway'],
+    corsOrigins: list(settings.cors),
+    hostWhitelist: list(settings['host-whitelist']),
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
   }
+}
+
+const HOUR_MS = 3_600_000
+/** Nobody compacts a store by hand until it is full, so history does not grow for ever by default. */
+const DEFAULT_HISTORY_MS = HOUR_MS
+
+/** A bare number is one of hours, or of revisions. */
+function autoCompactionOf(settings: Settings): AutoCompaction | null {
+  const mode = settings['auto-compaction-mode']
+  const text = settings['auto-compaction-retention']
+  const count = /^\d{1,15}$/.test(text) ? Number(text) : null
+  if (count === 0) return null
+  if (mode === 'revision') {
+    if (text === '') return null
+    if (count !== null) return { mode, retention: count }
+    throw new UsageError(`--auto-compaction-retention must be a number of revisions, not '${text}'`)
+  }
+  if (text === '') return { mode, retentionMs: DEFAULT_HISTORY_MS }
+  const retentionMs = count === null ? parseDuration(text) : count * HOUR_MS
+  if (retentionMs === 0) return null
+  if (retentionMs === null || retentionMs < 1_000)
+    throw new UsageError(
+      `--auto-compaction-retention must be a time of at least 1s such as 90m, or a number of hours, not '${text}'`,
+    )
+  return { mode, retentionMs: Math.round(retentionMs) }
 }
 
 function checkTimes(settings: Settings): void {
@@ -144,9 +182,19 @@ function ownMember(settings: Settings, members: readonly InitialMember[]): Initi
   return own
 }
 
+function metricsEndpoints(settings: Settings): readonly Endpoint[] {
+  if (settings['listen-metrics-urls'] === '') return []
+  return urls(settings, 'listen-metrics-urls').map(listenEndpoint)
+}
+
+function list(text: string): readonly string[] {
+  return text.split(',').map((item) => item.trim())
+}
+
 type UrlFlag =
   | 'listen-client-urls'
   | 'advertise-client-urls'
+  | 'listen-metrics-urls'
   | 'listen-peer-urls'
   | 'initial-advertise-peer-urls'
 

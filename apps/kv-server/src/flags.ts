@@ -9,6 +9,8 @@ export interface Settings {
   readonly 'listen-client-urls': string
   /** Empty if it was not given. */
   readonly 'advertise-client-urls': string
+  /** Empty if there are none. */
+  readonly 'listen-metrics-urls': string
   readonly 'listen-peer-urls': string
   readonly 'initial-advertise-peer-urls': string
   /** Empty if it was not given: a cluster of this member alone. */
@@ -24,6 +26,12 @@ export interface Settings {
   readonly 'max-txn-ops': number
   readonly 'max-concurrent-streams': number
   readonly 'quota-backend-bytes': number
+  readonly 'auto-compaction-mode': 'periodic' | 'revision'
+  /** A time, or a number of hours or revisions. Empty if it was not given. */
+  readonly 'auto-compaction-retention': string
+  readonly 'enable-grpc-gateway': boolean
+  readonly cors: string
+  readonly 'host-whitelist': string
   readonly 'peer-transport': 'tcp' | 'grpc'
   readonly 'unsafe-no-fsync': boolean
   readonly 'log-level': LogLevel
@@ -53,6 +61,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'data-dir': text('path', '', 'where the data is kept (default: <name>.coracle)'),
   'listen-client-urls': text('urls', LOCAL_CLIENT, 'where to listen for clients'),
   'advertise-client-urls': text('urls', '', 'where clients reach this member'),
+  'listen-metrics-urls': text('urls', '', 'where else to serve /metrics and the health checks'),
   'listen-peer-urls': text('url', LOCAL_PEER, 'where to listen for other members'),
   'initial-advertise-peer-urls': text('urls', LOCAL_PEER, 'where members reach this one'),
   'initial-cluster': text('name=url,...', '', 'who founds the cluster (default: this member)'),
@@ -70,7 +79,20 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),
   'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
   'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),
+  'auto-compaction-mode': oneOf(
+    ['periodic', 'revision'],
+    'periodic',
+    'whether history is kept by time or by number',
+  ),
+  'auto-compaction-retention': text(
+    'retention',
+    '',
+    'history to keep: 90m, or hours or revisions (default: 1h; 0: all)',
+  ),
   'quota-backend-bytes': whole('bytes', 0, [0], 'size at which puts are refused (0: 2 GiB)'),
+  'enable-grpc-gateway': onOff(true, 'serve the API as JSON over HTTP, too'),
+  cors: text('origins', '*', 'whose pages may ask over HTTP'),
+  'host-whitelist': text('names', '*', 'by which names HTTP clients may call this member'),
   'peer-transport': oneOf(['tcp', 'grpc'], 'tcp', 'how members talk; the same at all members'),
   'unsafe-no-fsync': onOff(false, 'do not wait for the disk: a power cut may lose data'),
   'log-level': oneOf(LOG_LEVELS, 'info', 'least important lines to log', 'level'),

@@ -25,6 +25,12 @@ export function logEvents(log: Log): Trace {
       case 'snapshot-installed':
         log.info({ index: event.position.index }, 'installed snapshot from leader')
         return
+      case 'node-removed':
+        log.warn({ index: event.index }, 'the member has been permanently removed from the cluster')
+        return
+      case 'leader-stalled':
+        log.warn({ term: event.term, why: event.why }, 'leader stood still for an election timeout')
+        return
       case 'vote-granted':
       case 'vote-refused':
       case 'entries-appended':

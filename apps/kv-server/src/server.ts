@@ -38,6 +38,13 @@ const SHUTDOWN_MS = 5_000
 /** Resolves when clients and peers can connect, which is before there is a leader. */
 export async function startServer(config: ServerConfig, parts: ServerParts): Promise<Server> {
   const { log, storage, transport } = parts
+  const { autoCompaction } = config
+  log.info(
+    { ...autoCompaction },
+    autoCompaction === null
+      ? 'history is kept until it is compacted'
+      : 'history is compacted by itself',
+  )
   const stateMachine = kvStateMachine()
   const node = await startNode<KvResult>({
     id: config.member.nodeId,
@@ -102,7 +109,12 @@ function serveClients(
       quotaBackendBytes: config.quotaBackendBytes,
       requestTimeoutMs: requestTimeoutMs(config),
     },
+    ...(config.autoCompaction === null ? {} : { autoCompaction: config.autoCompaction }),
     listen: config.listenClients.map(formatEndpoint),
+    listenMetrics: config.listenMetrics.map(formatEndpoint),
+    jsonGateway: config.jsonGateway,
+    corsOrigins: config.corsOrigins,
+    hostWhitelist: config.hostWhitelist,
     maxConcurrentStreams: config.maxConcurrentStreams,
     shutdownTimeoutMs: SHUTDOWN_MS,
   })

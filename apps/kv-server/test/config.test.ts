@@ -49,6 +49,27 @@ describe('what flags mean together', () => {
     expect(config.advertiseClientUrls).toEqual(['http://localhost:2379'])
   })
 
+  test('HTTP is open to all, and has no port of its own, unless flags say so', () => {
+    expect(configOf()).toMatchObject({
+      listenMetrics: [],
+      jsonGateway: true,
+      corsOrigins: ['*'],
+      hostWhitelist: ['*'],
+    })
+    const config = configOf(
+      '--listen-metrics-urls=http://127.0.0.1:2381',
+      '--enable-grpc-gateway=false',
+      '--cors=https://a.example, https://b.example',
+      '--host-whitelist=localhost',
+    )
+    expect(config).toMatchObject({
+      listenMetrics: [{ host: '127.0.0.1', port: 2381 }],
+      jsonGateway: false,
+      corsOrigins: ['https://a.example', 'https://b.example'],
+      hostWhitelist: ['localhost'],
+    })
+  })
+
   test('another token is another cluster, and other members', () => {
     const one = configOf(...INFRA0)
     const other = configOf(...INFRA0, '--initial-cluster-token=etcd-cluster-2')
@@ -74,6 +95,31 @@ describe('what flags mean together', () => {
   test('IPv6 addresses stand in brackets', () => {
     const config = configOf('--listen-client-urls=http://[::1]:2379')
     expect(config.listenClients).toEqual([{ host: '::1', port: 2379 }])
+  })
+})
+
+describe('how much history is kept', () => {
+  test.each([
+    [[], { mode: 'periodic', retentionMs: 3_600_000 }],
+    [['--auto-compaction-retention=0'], null],
+    [['--auto-compaction-retention=0s'], null],
+    [['--auto-compaction-retention=5m'], { mode: 'periodic', retentionMs: 300_000 }],
+    [['--auto-compaction-retention=2'], { mode: 'periodic', retentionMs: 7_200_000 }],
+    [['--auto-compaction-mode=revision'], null],
+    [
+      ['--auto-compaction-mode=revision', '--auto-compaction-retention=1000'],
+      { mode: 'revision', retention: 1_000 },
+    ],
+  ])('%j: %j', (args, policy) => {
+    expect(configOf(...args).autoCompaction).toEqual(policy)
+  })
+
+  test.each([
+    ['--auto-compaction-retention=soon'],
+    ['--auto-compaction-retention=1ms'],
+    ['--auto-compaction-mode=revision', '--auto-compaction-retention=1h'],
+  ])('%s: no', (...args) => {
+    expect(() => configOf(...args)).toThrow(/^--auto-compaction-retention must be /)
   })
 })
 

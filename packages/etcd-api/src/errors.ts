@@ -5,7 +5,7 @@
  */
 import type { KvCheckCode, KvErrorCode } from '@coracle/kv-state-machine'
 import { RaftError } from '@coracle/raft-core'
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 
 /** An answer that is an error: a gRPC status code and etcd's text for it. */
 export class EtcdError extends Error {
@@ -28,10 +28,10 @@ function refusal(code: number, message: string): EtcdError {
   return Object.freeze(error)
 }
 
-const INVALID = status.INVALID_ARGUMENT
-const PRECONDITION = status.FAILED_PRECONDITION
-const OUT_OF_RANGE = status.OUT_OF_RANGE
-const UNAVAILABLE = status.UNAVAILABLE
+const INVALID = Code.INVALID_ARGUMENT
+const PRECONDITION = Code.FAILED_PRECONDITION
+const OUT_OF_RANGE = Code.OUT_OF_RANGE
+const UNAVAILABLE = Code.UNAVAILABLE
 
 export const emptyKey: EtcdError = refusal(INVALID, 'etcdserver: key is not provided')
 export const keyNotFound: EtcdError = refusal(INVALID, 'etcdserver: key not found')
@@ -48,17 +48,17 @@ export const duplicateKey: EtcdError = refusal(
 export const invalidSortOption: EtcdError = refusal(INVALID, 'etcdserver: invalid sort option')
 export const requestTooLarge: EtcdError = refusal(INVALID, 'etcdserver: request is too large')
 export const leaseNotFound: EtcdError = refusal(
-  status.NOT_FOUND,
+  Code.NOT_FOUND,
   'etcdserver: requested lease not found',
 )
 export const leaseExists: EtcdError = refusal(PRECONDITION, 'etcdserver: lease already exists')
 export const leaseTtlTooLarge: EtcdError = refusal(OUT_OF_RANGE, 'etcdserver: too large lease TTL')
 export const noSpace: EtcdError = refusal(
-  status.RESOURCE_EXHAUSTED,
+  Code.RESOURCE_EXHAUSTED,
   'etcdserver: mvcc: database space exceeded',
 )
 export const tooManyRequests: EtcdError = refusal(
-  status.RESOURCE_EXHAUSTED,
+  Code.RESOURCE_EXHAUSTED,
   'etcdserver: too many requests',
 )
 export const notSupportedForLearner: EtcdError = refusal(
@@ -73,6 +73,56 @@ export const futureRevision: EtcdError = refusal(
   OUT_OF_RANGE,
   'etcdserver: mvcc: required revision is a future revision',
 )
+export const corrupt: EtcdError = refusal(Code.DATA_LOSS, 'etcdserver: corrupt cluster')
+export const memberNotFound: EtcdError = refusal(Code.NOT_FOUND, 'etcdserver: member not found')
+export const badMemberUrls: EtcdError = refusal(
+  INVALID,
+  'etcdserver: given member URLs are invalid',
+)
+export const peerUrlExists: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: Peer URLs already exists',
+)
+export const notEnoughStarted: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: re-configuration failed due to not enough started members',
+)
+export const unhealthy: EtcdError = refusal(UNAVAILABLE, 'etcdserver: unhealthy cluster')
+export const notLearner: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: can only promote a learner member',
+)
+export const learnerNotReady: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: can only promote a learner member which is in sync with leader',
+)
+export const tooManyLearners: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: too many learner members in cluster',
+)
+export const notLeader: EtcdError = refusal(PRECONDITION, 'etcdserver: not leader')
+export const badTransferee: EtcdError = refusal(PRECONDITION, 'etcdserver: bad leader transferee')
+export const transferTimeout: EtcdError = refusal(
+  Code.UNKNOWN,
+  'etcdserver: request timed out, leader transfer took too long',
+)
+export const wrongDowngradeFormat: EtcdError = refusal(
+  INVALID,
+  'etcdserver: wrong downgrade target version format',
+)
+export const invalidDowngradeTarget: EtcdError = refusal(
+  INVALID,
+  'etcdserver: invalid downgrade target version',
+)
+export const downgradeInProgress: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: cluster has a downgrade job in progress',
+)
+export const noDowngrade: EtcdError = refusal(PRECONDITION, 'etcdserver: no inflight downgrade job')
+export const noLeaderGiven: EtcdError = refusal(Code.UNKNOWN, '"leader" field must be provided')
+export const electionNoLeader: EtcdError = refusal(Code.UNKNOWN, 'election: no leader')
+export const electionNotLeader: EtcdError = refusal(Code.UNKNOWN, 'election: not leader')
+export const sessionExpired: EtcdError = refusal(Code.UNKNOWN, 'mutex: session is expired')
 export const noLeader: EtcdError = refusal(UNAVAILABLE, 'etcdserver: no leader')
 export const leaderChanged: EtcdError = refusal(UNAVAILABLE, 'etcdserver: leader changed')
 export const stopped: EtcdError = refusal(UNAVAILABLE, 'etcdserver: server stopped')
@@ -81,39 +131,117 @@ export const timeoutLeaderFailure: EtcdError = refusal(
   UNAVAILABLE,
   'etcdserver: request timed out, possibly due to previous leader failure',
 )
-export const canceled: EtcdError = refusal(status.CANCELLED, 'context canceled')
+export const timeoutConnectionLost: EtcdError = refusal(
+  UNAVAILABLE,
+  'etcdserver: request timed out, possibly due to connection lost',
+)
+export const canceled: EtcdError = refusal(Code.CANCELLED, 'context canceled')
 export const streamWithSort: EtcdError = refusal(
-  status.UNIMPLEMENTED,
+  Code.UNIMPLEMENTED,
   'RangeStream does not support custom sort orders',
 )
 export const streamWithFilters: EtcdError = refusal(
-  status.UNIMPLEMENTED,
+  Code.UNIMPLEMENTED,
   'RangeStream does not support revision filters',
+)
+
+export const userEmpty: EtcdError = refusal(INVALID, 'etcdserver: user name is empty')
+export const roleEmpty: EtcdError = refusal(INVALID, 'etcdserver: role name is empty')
+export const authFailed: EtcdError = refusal(
+  INVALID,
+  'etcdserver: authentication failed, invalid user ID or password',
+)
+export const permissionNotGiven: EtcdError = refusal(INVALID, 'etcdserver: permission not given')
+export const invalidAuthManagement: EtcdError = refusal(
+  INVALID,
+  'etcdserver: invalid auth management',
+)
+export const authOldRevision: EtcdError = refusal(
+  INVALID,
+  'etcdserver: revision of auth store is old',
+)
+export const permissionDenied: EtcdError = refusal(
+  Code.PERMISSION_DENIED,
+  'etcdserver: permission denied',
+)
+export const authNotEnabled: EtcdError = refusal(
+  PRECONDITION,
+  'etcdserver: authentication is not enabled',
+)
+export const invalidAuthToken: EtcdError = refusal(
+  Code.UNAUTHENTICATED,
+  'etcdserver: invalid auth token',
+)
+/** etcd gives these no code of their own. */
+export const noPasswordUser: EtcdError = refusal(
+  Code.UNKNOWN,
+  'auth: authentication failed, password was given for no password user',
+)
+export const passwordTooLong: EtcdError = refusal(
+  Code.UNKNOWN,
+  'bcrypt: password length exceeds 72 bytes',
+)
+export const verifyOnly: EtcdError = refusal(
+  Code.UNKNOWN,
+  'auth: token signing attempted with verify-only key',
 )
 
 /** Why a watch was not created: told in its answer, not as the status of a call. */
 export const emptyWatcherRange = 'mvcc: watcher range is empty'
 export const duplicateWatchId = 'mvcc: duplicate watch ID provided on the WatchStream'
 
+/** An error told in an answer, as Go prints the status of a call. */
+export function asReason({ code, message }: EtcdError): string {
+  return `rpc error: code = ${GO_NAMES.get(code) ?? `Code(${code})`} desc = ${message}`
+}
+
+const GO_NAMES: ReadonlyMap<number, string> = new Map([
+  [Code.UNKNOWN, 'Unknown'],
+  [Code.INVALID_ARGUMENT, 'InvalidArgument'],
+  [Code.PERMISSION_DENIED, 'PermissionDenied'],
+  [Code.UNAVAILABLE, 'Unavailable'],
+  [Code.UNAUTHENTICATED, 'Unauthenticated'],
+])
+
 /** For methods of etcd that are not there (yet), in the words of gRPC. */
 export function unimplemented(service: string, method: string): EtcdError {
-  return refusal(status.UNIMPLEMENTED, `unknown method ${method} for service ${service}`)
+  return refusal(Code.UNIMPLEMENTED, `unknown method ${method} for service ${service}`)
 }
 
 /** For bytes that are no protocol buffer of the expected type. */
 export function malformed(reason: unknown): EtcdError {
   // The codec's word for bytes that end too early is a RangeError about its own buffer.
   const detail = reason instanceof RangeError ? 'unexpected EOF' : messageOf(reason)
-  return refusal(status.INTERNAL, `grpc: error unmarshalling request: ${detail}`)
+  return refusal(Code.INTERNAL, `grpc: error unmarshalling request: ${detail}`)
 }
 
 const KV_ERRORS: Record<KvErrorCode, EtcdError> = {
   COMPACTED: compacted,
+  CORRUPT: corrupt,
   FUTURE_REVISION: futureRevision,
   KEY_NOT_FOUND: keyNotFound,
   LEASE_EXISTS: leaseExists,
   LEASE_NOT_FOUND: leaseNotFound,
-  UNKNOWN_COMMAND: refusal(status.UNKNOWN, 'etcdserver: unknown command'),
+  AUTH_FAILED: authFailed,
+  AUTH_NOT_ENABLED: authNotEnabled,
+  AUTH_REVISION_OLD: authOldRevision,
+  INVALID_AUTH_MANAGEMENT: invalidAuthManagement,
+  PERMISSION_DENIED: permissionDenied,
+  PERMISSION_NOT_GRANTED: refusal(
+    PRECONDITION,
+    'etcdserver: permission is not granted to the role',
+  ),
+  ROLE_EMPTY: roleEmpty,
+  ROLE_EXISTS: refusal(PRECONDITION, 'etcdserver: role name already exists'),
+  ROLE_NOT_FOUND: refusal(PRECONDITION, 'etcdserver: role name not found'),
+  ROLE_NOT_GRANTED: refusal(PRECONDITION, 'etcdserver: role is not granted to the user'),
+  ROOT_ROLE_NOT_GRANTED: refusal(PRECONDITION, 'etcdserver: root user does not have root role'),
+  ROOT_USER_NOT_FOUND: refusal(PRECONDITION, 'etcdserver: root user does not exist'),
+  USER_EMPTY: userEmpty,
+  USER_EXISTS: refusal(PRECONDITION, 'etcdserver: user name already exists'),
+  USER_NOT_FOUND: refusal(PRECONDITION, 'etcdserver: user name not found'),
+  NO_SPACE: noSpace,
+  UNKNOWN_COMMAND: refusal(Code.UNKNOWN, 'etcdserver: unknown command'),
 }
 
 /** What the state machine refused. */
@@ -175,7 +303,7 @@ export function timeoutError(context: FailureContext): EtcdError {
 /** A defect: told as gRPC tells of errors without a status, and never with a stack. */
 export function unexpected(error: unknown): EtcdError {
   if (error instanceof EtcdError) return error
-  return refusal(status.UNKNOWN, `etcdserver: ${messageOf(error)}`)
+  return refusal(Code.UNKNOWN, `etcdserver: ${messageOf(error)}`)
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 /** grpc.health.v1.Health: whether this member serves at all, for load balancers and kubelets. */
-import { status } from '@grpc/grpc-js'
+import { Code } from '@coracle/grpc-server'
 import type { Call } from './call.ts'
 import { EtcdError } from './errors.ts'
 import { type Method, serverStream, unary } from './method.ts'
@@ -18,7 +18,7 @@ export function healthService(): Record<string, Method> {
 
 /** Only the server as a whole has a name here: the empty one. */
 function check(request: HealthCheckRequest): HealthCheckResponse {
-  if (request.service !== '') throw new EtcdError(status.NOT_FOUND, 'unknown service')
+  if (request.service !== '') throw new EtcdError(Code.NOT_FOUND, 'unknown service')
   return { status: SERVING }
 }
 

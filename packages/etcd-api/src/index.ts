@@ -5,10 +5,21 @@
  */
 export { type EtcdServer, type EtcdServerOptions, etcdServer } from './server.ts'
 export { createEtcdServices, type EtcdServices } from './services.ts'
+export type { AutoCompaction } from './auto-compaction.ts'
 export type { Call, DuplexCall, Receiver } from './call.ts'
 export type { Rpc } from './method.ts'
+export type { Forward, ForwardedAnswer, ForwardedCall } from './leader-calls.ts'
+export { describeMembers, type MemberInfo } from './members.ts'
 export type { MethodSchema } from './schema.ts'
 export type { EtcdError } from './errors.ts'
 export type { EtcdLimits, EtcdNode, EtcdServicesOptions } from './options.ts'
 export { clusterId, type EtcdId, memberId, memberIdOf, nodeIdOf } from './ids.ts'
-export { ETCD_VERSION } from './version.ts'
+export {
+  decodeSnapshotInfo,
+  SNAPSHOT_BLOCK_BYTES,
+  SNAPSHOT_DIGEST_BYTES,
+  type SnapshotInfo,
+  type SnapshotPiece,
+  snapshotPieces,
+} from './snapshot-file.ts'
+export { ETCD_STORAGE_VERSION, ETCD_VERSION } from './version.ts'

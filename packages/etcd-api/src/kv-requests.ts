@@ -13,7 +13,7 @@ import type * as wire from './wire.ts'
 const NO_BYTES = new Uint8Array(0)
 
 /** Absent bytes are an empty array of the codec's making. */
-function bytes(value: Uint8Array): Uint8Array {
+export function bytes(value: Uint8Array): Uint8Array {
   return value.length === 0 ? NO_BYTES : value
 }
 

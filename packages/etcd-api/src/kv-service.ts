@@ -1,8 +1,7 @@
 /** etcdserverpb.KV: range, put, delete, transactions and compaction. */
-import { encodeCommand, type KvFailure, type KvResult } from '@coracle/kv-state-machine'
+import { encodeCommand } from '@coracle/kv-state-machine'
 import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
-import { kvError } from './errors.ts'
 import { toSafeInteger } from './int64.ts'
 import {
   deleteRangeRequest,
@@ -14,13 +13,13 @@ import {
 } from './kv-requests.ts'
 import { deleteRangeResponse, putResponse, rangeResponse, txnResponse } from './kv-responses.ts'
 import { type Method, serverStream, unary } from './method.ts'
+import { outcome, succeeded } from './outcome.ts'
 import { putCost, type Quota, quota, txnCost } from './quota.ts'
 import { rangeChunks, refuseUnstreamable } from './range-stream.ts'
 import type * as wire from './wire.ts'
 
 export function kvService(context: ServiceContext): Record<string, Method> {
-  const { stateMachine, limits } = context.options
-  const room = quota(stateMachine, limits.quotaBackendBytes)
+  const room = quota(context)
   const onLearner = (request: wire.RangeRequest): boolean => request.serializable
   return {
     Range: unary(range(context), { onLearner }),
@@ -119,26 +118,4 @@ function compact(context: ServiceContext): Handler<wire.CompactionRequest, wire.
       return { header: context.header(outcome(answer, 'compact').revision) }
     })
   }
-}
-
-/** The result, or throws what the state machine refused. */
-export function succeeded<Result extends { readonly type: string }>(
-  result: Result | KvFailure,
-): Result {
-  if (isFailure(result)) throw kvError(result.code)
-  return result
-}
-
-function isFailure(result: { readonly type: string }): result is KvFailure {
-  return result.type === 'failure'
-}
-
-/** The result of a command of this type. */
-export function outcome<Type extends KvResult['type']>(
-  result: KvResult,
-  type: Type,
-): Extract<KvResult, { type: Type }> {
-  if (isFailure(result)) throw kvError(result.code)
-  if (result.type !== type) throw new TypeError(`${type} was answered with ${result.type}`)
-  return result as Extract<KvResult, { type: Type }>
 }

@@ -4,8 +4,9 @@ import { answerInOrder } from './answer-in-order.ts'
 import type { Cancellable } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
+import type { Permit } from './gate.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
-import { outcome } from './kv-service.ts'
+import { outcome } from './outcome.ts'
 import { leaseClock, type LeaseClock, type TimedLease } from './lease-clock.ts'
 import { lessor } from './lessor.ts'
 import { duplex, type Method, unary } from './method.ts'
@@ -48,8 +49,8 @@ const LEASE_COST_BYTES = 64
 
 /** Too short a time is lengthened: a lease must outlive the election of a leader to renew it. */
 function grant(context: ServiceContext, ids: RequestIds) {
-  const { stateMachine, limits, electionTimeoutMs } = context.options
-  const room = quota(stateMachine, limits.quotaBackendBytes)
+  const { electionTimeoutMs } = context.options
+  const room = quota(context)
   const leastTtl = Math.ceil((1.5 * electionTimeoutMs) / 1_000)
   return async (
     request: wire.LeaseGrantRequest,
@@ -88,8 +89,15 @@ function keepAlive(context: ServiceContext, batches: Renewals) {
     const header = context.header(context.options.stateMachine.revision)
     return { header, ID, TTL: await batches.renew(toBigInt(ID)) }
   }
-  return (call: wire.LeaseKeepAliveCall): void => {
-    answerInOrder(call, answer)
+  return (call: wire.LeaseKeepAliveCall, permit: Permit<wire.LeaseId>): void => {
+    answerInOrder(call, (request) => {
+      const refusal = permit(request)
+      if (refusal === null) return answer(request)
+      return refusal.then((error) => {
+        if (error !== null) throw error
+        return answer(request)
+      })
+    })
   }
 }
 

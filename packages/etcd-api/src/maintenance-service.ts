@@ -1,27 +1,41 @@
-/** etcdserverpb.Maintenance: how this member is doing. */
-import type { Cancellable } from './call.ts'
+/** etcdserverpb.Maintenance: how this member is doing, and what can be done about it. */
+import { RaftError } from '@coracle/raft-core'
+import { describeAlarm, handleAlarm } from './alarms.ts'
 import type { ServiceContext } from './context.ts'
+import { downgrade } from './downgrade.ts'
 import * as errors from './errors.ts'
-import { memberIdOf } from './ids.ts'
-import { fromBigInt, toSafeInteger } from './int64.ts'
-import { succeeded } from './kv-service.ts'
-import { type Method, unary } from './method.ts'
+import { memberIdOf, nodeIdOf } from './ids.ts'
+import { fromBigInt, toSafeInteger, toUnsigned } from './int64.ts'
+import { succeeded } from './outcome.ts'
+import { type Method, serverStream, unary } from './method.ts'
+import { turn } from './pause.ts'
+import type { Cancellable } from './call.ts'
+import { snapshotPieces } from './snapshot-file.ts'
 import { ETCD_STORAGE_VERSION, ETCD_VERSION } from './version.ts'
 import type {
   AlarmRequest,
+  DowngradeRequest,
   HashKVRequest,
   HashKVResponse,
   HashResponse,
-  HeaderOnly,
+  MoveLeaderRequest,
+  SnapshotResponse,
   StatusResponse,
 } from './wire.ts'
 
 export function maintenanceService(context: ServiceContext): Record<string, Method> {
+  const onLearner = (): boolean => true
   return {
-    Status: unary(() => statusOf(context), { onLearner: () => true }),
-    Alarm: unary((request: AlarmRequest, call: Cancellable) => alarm(context, request, call)),
+    Status: unary(() => statusOf(context), { onLearner }),
+    Alarm: unary((request: AlarmRequest, call: Cancellable) => handleAlarm(context, request, call)),
     Hash: unary(() => hash(context)),
     HashKV: unary((request: HashKVRequest) => hashKv(context, request)),
+    Defragment: unary(defragment(context)),
+    Snapshot: serverStream(() => snapshot(context), { onLearner }),
+    MoveLeader: unary((request: MoveLeaderRequest) => moveLeader(context, request)),
+    Downgrade: unary((request: DowngradeRequest, call: Cancellable) =>
+      downgrade(context, request, call),
+    ),
   }
 }
 
@@ -30,6 +44,8 @@ function statusOf(context: ServiceContext): StatusResponse {
   const { node, stateMachine, limits } = context.options
   const status = node.status()
   context.leadership.observe(status)
+  const noLeader = status.leader === null ? [errors.noLeader.message] : []
+  const { downgradeTarget } = stateMachine
   return {
     header: context.header(stateMachine.revision),
     version: ETCD_VERSION,
@@ -38,30 +54,13 @@ function statusOf(context: ServiceContext): StatusResponse {
     raftIndex: status.commitIndex,
     raftTerm: status.term,
     raftAppliedIndex: status.appliedIndex,
-    errors: status.leader === null ? [errors.noLeader.message] : [],
+    errors: [...noLeader, ...stateMachine.alarms().map(describeAlarm)],
     dbSizeInUse: stateMachine.sizeInUse,
     isLearner: context.leadership.learner,
     storageVersion: ETCD_STORAGE_VERSION,
     dbSizeQuota: limits.quotaBackendBytes,
-    downgradeInfo: { enabled: false, targetVersion: '' },
+    downgradeInfo: { enabled: downgradeTarget !== '', targetVersion: downgradeTarget },
   }
-}
-
-const ACTIVATE = 1
-
-/**
- * No alarm is ever raised, so there are none to list and none to clear. The answer still takes a
- * majority, because `etcdctl endpoint health` takes it as proof of one.
- */
-function alarm(
-  context: ServiceContext,
-  request: AlarmRequest,
-  call: Cancellable,
-): Promise<HeaderOnly> {
-  if (request.action === ACTIVATE) throw errors.unimplemented('etcdserverpb.Maintenance', 'Alarm')
-  return context.readBarrier(call).then(() => {
-    return { header: context.header(context.options.stateMachine.revision) }
-  })
 }
 
 function hash(context: ServiceContext): HashResponse {
@@ -78,4 +77,52 @@ function hashKv(context: ServiceContext, request: HashKVRequest): HashKVResponse
     compact_revision: result.compactRevision,
     hash_revision: result.hashRevision,
   }
+}
+
+/**
+ * Unlike in etcd nothing stands still meanwhile, and nobody needs it: compaction gives memory back
+ * and LevelDB its files. This makes both do it now. Whoever asks while it goes on waits for the same.
+ */
+function defragment(context: ServiceContext): () => Promise<object> {
+  const { stateMachine, environment, defragment: defragmentDisk } = context.options
+  let running: Promise<object> | null = null
+  const run = async (): Promise<object> => {
+    while (stateMachine.tidySome()) await turn(environment)
+    await defragmentDisk()
+    // etcd leaves the header out.
+    return {}
+  }
+  return () =>
+    (running ??= run().finally(() => {
+      running = null
+    }))
+}
+
+async function* snapshot(context: ServiceContext): AsyncGenerator<SnapshotResponse> {
+  const { stateMachine, environment } = context.options
+  for await (const piece of snapshotPieces(stateMachine, () => turn(environment)))
+    yield {
+      remaining_bytes: piece.remainingBytes,
+      blob: piece.bytes,
+      version: ETCD_STORAGE_VERSION,
+    }
+}
+
+/** Answered once the other member leads. Like etcd's, the answer has no header. */
+async function moveLeader(context: ServiceContext, request: MoveLeaderRequest): Promise<object> {
+  const { node } = context.options
+  const { id, role, membership } = node.status()
+  if (role !== 'leader') throw errors.notLeader
+  const asked = toUnsigned(request.targetID)
+  const target = asked === 0n ? null : nodeIdOf(asked)
+  if (target === null || !membership.voters.includes(target)) throw errors.badTransferee
+  if (target === id) return {}
+  try {
+    await node.transferLeadership(target)
+  } catch (error) {
+    if (!(error instanceof RaftError)) throw error
+    if (error.code === 'NOT_LEADER') throw errors.notLeader
+    throw error.code === 'STOPPED' ? errors.stopped : errors.transferTimeout
+  }
+  return {}
 }

@@ -3,10 +3,12 @@
  * handlers that take a decoded request and give (or promise) a response; what comes out of here is
  * called by whatever carries calls.
  */
+import { type Rule, ruleOf } from './access.ts'
 import type { Call, DuplexCall } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
+import type { Permit } from './gate.ts'
 import type { Leadership } from './leadership.ts'
 import type { MethodSchema } from './schema.ts'
 
@@ -21,8 +23,14 @@ export type StreamHandler<Request, Response> = (
   call: Call,
 ) => AsyncIterable<Response>
 
-/** Takes the messages and gives others, in whatever order. It is told when the call is over. */
-export type DuplexHandler<Request, Response> = (call: DuplexCall<Request, Response>) => void
+/**
+ * Takes the messages and gives others, in whatever order. It is told when the call is over. Whether
+ * the client may ask for what it asks for, `permit` says.
+ */
+export type DuplexHandler<Request, Response> = (
+  call: DuplexCall<Request, Response>,
+  permit: Permit<Request>,
+) => void
 
 /** How a method is served. What has no entry is answered with UNIMPLEMENTED. */
 export type Method =
@@ -89,7 +97,7 @@ export type Rpc =
       call(call: DuplexCall<object, object>): void
     }
 
-type Surroundings = Pick<ServiceContext, 'leadership' | 'streams'>
+type Surroundings = Pick<ServiceContext, 'leadership' | 'streams' | 'gate'>
 
 /** The method as it can be called, whether anybody serves it or not. */
 export function rpcOf(
@@ -97,27 +105,31 @@ export function rpcOf(
   method: Method | undefined,
   context: Surroundings,
 ): Rpc {
+  const rule = ruleOf(schema)
   switch (method?.kind) {
     case undefined:
       return unserved(schema)
     case 'unary':
-      return { kind: 'unary', schema, call: unaryCall(method, context.leadership) }
+      return { kind: 'unary', schema, call: unaryCall(method, rule, context) }
     case 'server-stream':
-      return { kind: 'server-stream', schema, call: streamCall(method, context.leadership) }
+      return { kind: 'server-stream', schema, call: streamCall(method, rule, context) }
     case 'duplex':
-      return { kind: 'duplex', schema, call: duplexCall(method, context) }
+      return { kind: 'duplex', schema, call: duplexCall(method, rule, context) }
   }
 }
 
 function unaryCall(
   { handle, onLearner }: Extract<Method, { kind: 'unary' }>,
-  leadership: Leadership,
+  rule: Rule,
+  { leadership, gate }: Surroundings,
 ): Extract<Rpc, { kind: 'unary' }>['call'] {
   return (request, call) => {
     const refused = refusalOf(request, call, onLearner, leadership)
     if (refused !== null) throw refused
     try {
-      const answer = handle(request as never, call)
+      const answer = gate.isOpen
+        ? handle(request as never, call)
+        : gate.pass(rule, request, call, () => handle(request as never, call))
       return answer instanceof Promise ? answer.catch(rethrow) : answer
     } catch (error) {
       throw errors.unexpected(error)
@@ -131,27 +143,44 @@ function rethrow(error: unknown): never {
 
 function streamCall(
   { handle, onLearner }: Extract<Method, { kind: 'server-stream' }>,
-  leadership: Leadership,
+  rule: Rule,
+  { leadership, gate }: Surroundings,
 ): Extract<Rpc, { kind: 'server-stream' }>['call'] {
   return async function* messages(request, call) {
     const refused = refusalOf(request, call, onLearner, leadership)
     if (refused !== null) throw refused
     try {
-      yield* handle(request as never, call)
+      yield* gate.isOpen
+        ? handle(request as never, call)
+        : await gate.pass(rule, request, call, () => begun(handle(request as never, call)))
     } catch (error) {
       throw errors.unexpected(error)
     }
   }
 }
 
+/** The same messages, of which the first is there already: what was read for it has been read. */
+async function begun(messages: AsyncIterable<object>): Promise<AsyncIterable<object>> {
+  const iterator = messages[Symbol.asyncIterator]()
+  const first = await iterator.next()
+  return (async function* rest() {
+    try {
+      for (let next = first; !next.done; next = await iterator.next()) yield next.value
+    } finally {
+      await iterator.return?.()
+    }
+  })()
+}
+
 function duplexCall(
   { handle }: Extract<Method, { kind: 'duplex' }>,
-  { leadership, streams }: Surroundings,
+  rule: Rule,
+  { leadership, streams, gate }: Surroundings,
 ): Extract<Rpc, { kind: 'duplex' }>['call'] {
   return (call) => {
     const refused = refusalOf(null, call, () => false, leadership)
     if (refused !== null) return call.end(refused)
-    handle(call)
+    handle(call, gate.permitOf(rule, call))
     streams.add(call)
   }
 }

@@ -1,7 +1,11 @@
 /** Everything that services can be tuned by, and the parts they work on. */
 import { type Environment, type Peer, type RaftNode, systemEnvironment } from '@coracle/raft-core'
 import type { KvResult, KvStateMachine } from '@coracle/kv-state-machine'
+import { type AuthEnvironment, systemAuthEnvironment } from './environment.ts'
+import type { AutoCompaction } from './auto-compaction.ts'
 import type { EtcdId } from './ids.ts'
+import type { JwtOptions } from './jwt-tokens.ts'
+import type { Forward } from './leader-calls.ts'
 
 export interface EtcdLimits {
   /** The largest request, in bytes, as etcd's `--max-request-bytes`. Default 1.5 MiB. */
@@ -43,8 +47,25 @@ const DEFAULT_LIMITS: EtcdLimits = {
 /** The least that each may be, if it is not 1. */
 const LEAST: Partial<EtcdLimits> = { quotaBackendBytes: 0, watchProgressIntervalMs: 100 }
 
+/** How users say who they are, once authentication is enabled. */
+export interface EtcdAuthOptions {
+  /** What stands for a user: a token that members remember, or one that is signed. Default `simple`. */
+  readonly tokens?: 'simple' | JwtOptions
+  /** How long a simple token is good after its last use, in milliseconds. Default 5 minutes. */
+  readonly tokenTtlMs?: number
+  /** Each step more doubles the work of hashing a password: 4 to 31. Default 10. */
+  readonly bcryptCost?: number
+  /** Who gives no token is the user whom a verified certificate names. Default false. */
+  readonly clientCertificates?: boolean
+  /** Default: the real world. */
+  readonly environment?: AuthEnvironment
+}
+
 /** What the services need of a node. */
-export type EtcdNode = Pick<RaftNode<KvResult>, 'propose' | 'read' | 'status' | 'watch'>
+export type EtcdNode = Pick<
+  RaftNode<KvResult>,
+  'propose' | 'read' | 'status' | 'watch' | 'changeMembership' | 'transferLeadership'
+>
 
 export interface EtcdServicesOptions {
   readonly node: EtcdNode
@@ -52,8 +73,15 @@ export interface EtcdServicesOptions {
   readonly stateMachine: KvStateMachine
   readonly cluster: {
     readonly id: EtcdId
-    /** How a peer's address is told to clients. Default: as it is, with `http://` if it has no scheme. */
+    /**
+     * How a peer's address is told to clients. Default: as it is, cut at commas, with `http://` where
+     * there is no scheme. A member that is added gets its URLs as its address, joined by commas.
+     */
     readonly peerUrls?: (peer: Peer) => readonly string[]
+    /** Refuse changes that would leave too few members that have started. Default true, as in etcd. */
+    readonly strictReconfigCheck?: boolean
+    /** How many learners there may be at a time, as etcd's `--max-learners`. Default 1. */
+    readonly maxLearners?: number
   }
   readonly member: { readonly id: EtcdId }
   readonly limits?: Partial<EtcdLimits>
@@ -62,6 +90,13 @@ export interface EtcdServicesOptions {
    * Leases last at least half as long again, and outlive a change of leader by it. Default 1000.
    */
   readonly electionTimeoutMs?: number
+  readonly auth?: EtcdAuthOptions
+  /** Brings a call to the leader, which only it can carry out. Default: it is refused elsewhere. */
+  readonly forward?: Forward
+  /** Which part of history is forgotten by itself. Default: none. */
+  readonly autoCompaction?: AutoCompaction
+  /** Puts in order what this member keeps on its disk, when a client asks for it. Default: nothing. */
+  readonly defragment?: () => Promise<void>
   /** Default: real time. */
   readonly environment?: Environment
 }
@@ -72,8 +107,13 @@ export interface ResolvedOptions {
   readonly clusterId: EtcdId
   readonly memberId: EtcdId
   readonly peerUrls: (peer: Peer) => readonly string[]
+  readonly strictReconfigCheck: boolean
+  readonly maxLearners: number
+  readonly forward: Forward | null
+  readonly defragment: () => Promise<void>
   readonly limits: EtcdLimits
   readonly electionTimeoutMs: number
+  readonly auth: Required<EtcdAuthOptions>
   readonly environment: Environment
 }
 
@@ -90,11 +130,26 @@ export function resolveOptions(options: EtcdServicesOptions): ResolvedOptions {
     stateMachine,
     clusterId: cluster.id,
     memberId: member.id,
-    peerUrls: cluster.peerUrls ?? urlOfAddress,
+    peerUrls: cluster.peerUrls ?? urlsOfAddress,
+    strictReconfigCheck: cluster.strictReconfigCheck ?? true,
+    maxLearners: checkMaxLearners(cluster.maxLearners ?? 1),
+    forward: options.forward ?? null,
+    defragment: options.defragment ?? (() => Promise.resolve()),
     limits: resolveLimits(options.limits ?? {}),
     electionTimeoutMs,
+    auth: resolveAuth(options.auth ?? {}),
     environment,
   }
+}
+
+function resolveAuth(options: EtcdAuthOptions): Required<EtcdAuthOptions> {
+  const { tokens = 'simple', tokenTtlMs = 300_000, bcryptCost = 10 } = options
+  const { clientCertificates = false, environment = systemAuthEnvironment() } = options
+  if (!Number.isSafeInteger(tokenTtlMs) || tokenTtlMs < 1)
+    throw new RangeError(`tokenTtlMs must be a whole number of at least 1, not ${tokenTtlMs}`)
+  if (!Number.isInteger(bcryptCost) || bcryptCost < 4 || bcryptCost > 31)
+    throw new RangeError(`bcryptCost must be a whole number from 4 to 31, not ${bcryptCost}`)
+  return { tokens, tokenTtlMs, bcryptCost, clientCertificates, environment }
 }
 
 function resolveLimits(limits: Partial<EtcdLimits>): EtcdLimits {
@@ -110,6 +165,11 @@ function resolveLimits(limits: Partial<EtcdLimits>): EtcdLimits {
   return resolved as unknown as EtcdLimits
 }
 
-function urlOfAddress(peer: Peer): readonly string[] {
-  return [peer.address.includes('://') ? peer.address : `http://${peer.address}`]
+function checkMaxLearners(value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new RangeError(`cluster.maxLearners must be a whole number from 0, not ${value}`)
+}
+
+function urlsOfAddress({ address }: Peer): readonly string[] {
+  return address.split(',').map((url) => (url.includes('://') ? url : `http://${url}`))
 }

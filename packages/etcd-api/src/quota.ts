@@ -1,19 +1,29 @@
-/** The room that is left: requests that would make the store larger than the quota are refused. */
+/**
+ * The room that is left. What counts is what lives: compaction makes room at once, whether or not
+ * memory has been put in order since.
+ */
+import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
-import type { KvStateMachine } from '@coracle/kv-state-machine'
+import { raiseAlarm } from './alarms.ts'
 import type { PutRequest, RequestOp, TxnRequest } from './wire.ts'
 
 export interface Quota {
-  /** Throws `noSpace` if a request that costs this many bytes has no room. */
+  /**
+   * Throws `noSpace` if a request that costs this many bytes has no room, and raises the alarm by
+   * which every member refuses what takes room until somebody clears it.
+   */
   check(costBytes: number): void
 }
 
 /** 0 bytes means no limit. */
-export function quota(store: KvStateMachine, quotaBackendBytes: number): Quota {
+export function quota(context: ServiceContext): Quota {
+  const { stateMachine, limits } = context.options
   return {
     check(costBytes) {
-      if (costBytes === 0 || quotaBackendBytes === 0) return
-      if (store.size + costBytes >= quotaBackendBytes) throw errors.noSpace
+      if (costBytes === 0 || limits.quotaBackendBytes === 0) return
+      if (stateMachine.sizeInUse + costBytes < limits.quotaBackendBytes) return
+      raiseAlarm(context, 'no-space')
+      throw errors.noSpace
     },
   }
 }

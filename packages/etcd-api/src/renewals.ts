@@ -7,7 +7,7 @@
 import { encodeCommand } from '@coracle/kv-state-machine'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
-import { outcome } from './kv-service.ts'
+import { outcome } from './outcome.ts'
 
 export interface Renewals extends Disposable {
   /** Answers with the time the lease was granted for, in seconds; 0 if there is none. */

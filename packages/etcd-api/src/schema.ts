@@ -53,6 +53,23 @@ export function codecOf<Message extends object>(name: string): Codec<Message> {
   }
 }
 
+/** The message with this full name, for what works by reflection. */
+export function messageType(name: string): Type {
+  return root.lookupType(name)
+}
+
+/** Every message of the schema, by its full name. */
+export function allMessages(): readonly string[] {
+  return messagesIn(root)
+}
+
+function messagesIn(namespace: protobuf.NamespaceBase): string[] {
+  return namespace.nestedArray.flatMap((nested) => {
+    const inside = nested instanceof protobuf.Namespace ? messagesIn(nested) : []
+    return nested instanceof protobuf.Type ? [nested.fullName.slice(1), ...inside] : inside
+  })
+}
+
 /** Every method of every service, in the order of the files. */
 export function allMethods(): readonly MethodSchema[] {
   return servicesIn(root).flatMap((service) => service.methodsArray.map((each) => schemaOf(each)))

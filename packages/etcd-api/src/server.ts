@@ -1,27 +1,37 @@
-/** A gRPC server of the etcd v3 API. */
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
-import type { Environment } from '@coracle/raft-core'
-import { definitionOf, handlerOf } from './grpc-carrier.ts'
-import { type Listener, listen } from './listener.ts'
+/** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1, on the same port. */
+import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
+import { type Gateway, jsonGateway } from './gateway/gateway.ts'
+import { handlerOf } from './grpc-carrier.ts'
+import type { AccessOptions } from './http/access.ts'
+import { httpServer } from './http/http-server.ts'
 import { type EtcdServicesOptions, resolveOptions } from './options.ts'
-import { createEtcdServices } from './services.ts'
+import { createEtcdServices, type EtcdServices } from './services.ts'
 
-export interface EtcdServerOptions extends EtcdServicesOptions {
+export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   /** Where to listen: `host:port`, port 0 for any free one. */
   readonly listen: readonly string[]
+  /** More addresses, for HTTP/1.1's health checks and metrics only. Default: none. */
+  readonly listenMetrics?: readonly string[]
+  /** Whether the API is served as JSON, too, under `/v3/`. Default: yes. */
+  readonly jsonGateway?: boolean
   /** Streams that one connection may have open. Default: no limit but HTTP/2's own. */
   readonly maxConcurrentStreams?: number
   /** A connection without traffic is pinged after this time. Default 2 hours, as in etcd. */
   readonly keepaliveIntervalMs?: number
   /** A ping that is not answered for this long ends the connection. Default 20 s, as in etcd. */
   readonly keepaliveTimeoutMs?: number
+  /** Clients that ping more often than this are sent away; 0 for no limit. Default 5 s, as in etcd. */
+  readonly keepaliveMinTimeMs?: number
   /** How long calls may go on after disposal began, before they are cut off. Default 5 s. */
   readonly shutdownTimeoutMs?: number
 }
 
-export interface EtcdServer extends AsyncDisposable {
+export interface EtcdServer
+  extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
+  /** The same of `listenMetrics`. */
+  readonly metricsAddresses: readonly string[]
 }
 
 /** What gRPC adds to a request before etcd looks at its size. */
@@ -34,59 +44,65 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024
  */
 export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
-  const { limits, environment } = resolveOptions(options)
   const services = createEtcdServices(options)
-  const grpc = new Server(channelOptions(options, limits.maxRequestBytes))
-  for (const rpc of services.rpcs.values()) {
-    const { method } = rpc.schema
-    grpc.addService({ [method]: definitionOf(rpc.schema) }, { [method]: handlerOf(rpc) })
-  }
-  // Connections are accepted here rather than by gRPC, which cannot cut off those that are left.
-  const connections = grpc.createConnectionInjector(ServerCredentials.createInsecure())
-  const listeners: Listener[] = []
+  const { endpoints } = services
+  const gateway = options.jsonGateway === false ? null : gatewayOf(services, options)
+  const http = httpServer({ ...options, gateway, endpoints })
+  const onlyEndpoints = httpServer({ gateway: null, endpoints })
+  const limits = grpcLimits(options)
+  const servers: GrpcServer[] = []
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     services.endStreams()
-    await shutDown(grpc, listeners, environment, options.shutdownTimeoutMs ?? 5_000)
+    for (const server of [http, onlyEndpoints]) server.close()
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
     await services[Symbol.asyncDispose]()
   }
   const dispose = (): Promise<void> => (stopped ??= stop())
+  const start = async (server: Promise<GrpcServer>): Promise<readonly string[]> => {
+    servers.push(await server)
+    return (await server).addresses
+  }
   try {
-    for (const address of options.listen)
-      listeners.push(
-        await listen(address, (socket) => connections.injectConnection(socket), environment),
-      )
+    const { listen, listenMetrics = [] } = options
+    const handlers = handlersOf(services)
+    return {
+      addresses: await start(
+        grpcServer({ listen, services: handlers, limits, onHttp1: http.serve }),
+      ),
+      metricsAddresses: await start(
+        grpcServer({ listen: listenMetrics, services: {}, limits, onHttp1: onlyEndpoints.serve }),
+      ),
+      answerForwarded: (path, request) => services.answerForwarded(path, request),
+      raiseAlarm: (type, about) => services.raiseAlarm(type, about),
+      [Symbol.asyncDispose]: dispose,
+    }
   } catch (error) {
     await dispose()
     throw error
   }
-  return { addresses: listeners.map(({ address }) => address), [Symbol.asyncDispose]: dispose }
 }
 
-function channelOptions(options: EtcdServerOptions, maxRequestBytes: number): ServerOptions {
+function handlersOf({ rpcs }: EtcdServices): Record<string, Handler> {
+  return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc)]))
+}
+
+/** Base64 makes a third more of bytes; the rest is room for names and spaces. */
+const JSON_OVERHEAD = 2
+
+function gatewayOf({ rpcs }: EtcdServices, options: EtcdServerOptions): Gateway {
+  const { limits, environment } = resolveOptions(options)
+  const maxBodyBytes = JSON_OVERHEAD * (limits.maxRequestBytes + GRPC_OVERHEAD_BYTES)
+  return jsonGateway({ rpcs, maxBodyBytes, environment })
+}
+
+function grpcLimits(options: EtcdServerOptions): Partial<GrpcLimits> {
   return {
-    'grpc.max_receive_message_length': maxRequestBytes + GRPC_OVERHEAD_BYTES,
-    'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 0xffff_ffff,
-    'grpc.keepalive_time_ms': options.keepaliveIntervalMs ?? 7_200_000,
-    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 20_000,
-    // Accounting that nobody reads, on every call.
-    'grpc.enable_channelz': 0,
+    maxMessageBytes: resolveOptions(options).limits.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    maxConcurrentStreams: options.maxConcurrentStreams ?? 0xffff_ffff,
+    keepaliveIntervalMs: options.keepaliveIntervalMs ?? 7_200_000,
+    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 20_000,
+    keepaliveMinTimeMs: options.keepaliveMinTimeMs ?? 5_000,
+    shutdownTimeoutMs: options.shutdownTimeoutMs ?? 5_000,
   }
-}
-
-/** No more connections, no more calls; what runs may finish, but only until the time is up. */
-async function shutDown(
-  grpc: Server,
-  listeners: readonly Listener[],
-  environment: Environment,
-  timeoutMs: number,
-): Promise<void> {
-  const stopWaiting = environment.every(timeoutMs, () => {
-    for (const listener of listeners) listener.destroyConnections()
-  })
-  const closed = listeners.map((listener) => listener.close())
-  await new Promise<void>((resolve) => grpc.tryShutdown(() => resolve()))
-  await Promise.all(closed)
-  stopWaiting()
 }

@@ -1,13 +1,26 @@
 /** All methods of the etcd v3 API, ready to be called by whatever carries calls. */
+import { authService } from './auth-service.ts'
+import type { AlarmType } from '@coracle/kv-state-machine'
+import type { NodeId } from '@coracle/raft-core'
+import { raiseAlarm } from './alarms.ts'
+import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
+import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
+import type { Endpoint } from './http/endpoints.ts'
+import { healthEndpoints } from './http/health.ts'
+import { versionEndpoint } from './http/version.ts'
+import { kvCalls } from './kv-calls.ts'
 import { kvService } from './kv-service.ts'
+import { type ForwardedAnswer, leaderCalls } from './leader-calls.ts'
 import { leaseService } from './lease-service.ts'
+import { lockService } from './lock-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
 import { type Method, type Rpc, rpcOf } from './method.ts'
 import type { EtcdServicesOptions } from './options.ts'
 import { allMethods } from './schema.ts'
+import { waitingLine } from './waiting-line.ts'
 import { watchService } from './watch-service.ts'
 
 /**
@@ -20,6 +33,12 @@ export interface EtcdServices extends AsyncDisposable {
    * schema; those that nobody serves say so.
    */
   readonly rpcs: ReadonlyMap<string, Rpc>
+  /** What is served over HTTP beside the gateway, by path. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>
+  /** Carries out a call of another member's client that only the leader can. Never rejects. */
+  answerForwarded(path: string, request: Uint8Array): Promise<ForwardedAnswer>
+  /** Raises an alarm about a member through the log, without waiting for it. */
+  raiseAlarm(type: AlarmType, about: NodeId): void
   /** Ends the streams that would not end by themselves: a server that waits for its calls waits for them. */
   endStreams(): void
 }
@@ -27,24 +46,42 @@ export interface EtcdServices extends AsyncDisposable {
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const context = serviceContext(options)
   const leases = leaseService(context)
+  const auth = authService(context)
+  const { autoCompaction } = options
+  const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
+  const rpcs = new Map<string, Rpc>()
+  const kv = kvCalls(rpcs)
+  const line = waitingLine(context, kv)
+  const calls = leaderCalls(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,
     'etcdserverpb.Watch': watchService(context),
-    'etcdserverpb.Cluster': clusterService(context),
+    'etcdserverpb.Cluster': clusterService(context, calls),
     'etcdserverpb.Maintenance': maintenanceService(context),
+    'etcdserverpb.Auth': auth.methods,
+    'v3lockpb.Lock': lockService(line, kv),
+    'v3electionpb.Election': electionService(context, line, kv),
     'grpc.health.v1.Health': healthService(),
   }
-  const rpcs = new Map<string, Rpc>()
   for (const schema of allMethods()) {
     const method = methods[schema.service]?.[schema.method]
     rpcs.set(`/${schema.service}/${schema.method}`, rpcOf(schema, method, context))
   }
+  const endpoints = new Map<string, Endpoint>([
+    ...healthEndpoints(context),
+    ['/version', versionEndpoint()],
+  ])
   return {
     rpcs,
+    endpoints,
+    answerForwarded: (path, request) => calls.answer(path, request),
+    raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
+      await auth[Symbol.asyncDispose]()
       await context[Symbol.asyncDispose]()
     },
   }

@@ -1,6 +1,8 @@
 /** etcdserverpb.Watch: at the client's pace, in bounded memory. */
 import type { DuplexCall } from './call.ts'
 import type { ServiceContext } from './context.ts'
+import { type EtcdError, unexpected } from './errors.ts'
+import type { Permit } from './gate.ts'
 import { type Method, duplex } from './method.ts'
 import { codecOf } from './schema.ts'
 import { watchSession } from './watch-session.ts'
@@ -14,7 +16,9 @@ const MESSAGE_BYTES = 256
 const responses = codecOf<wire.WatchResponse>('etcdserverpb.WatchResponse')
 
 export function watchService(context: ServiceContext): Record<string, Method> {
-  return { Watch: duplex((call: Call) => serve(context, call)) }
+  return {
+    Watch: duplex((call: Call, permit: Permit<wire.WatchRequest>) => serve(context, call, permit)),
+  }
 }
 
 /**
@@ -22,11 +26,12 @@ export function watchService(context: ServiceContext): Record<string, Method> {
  * from the store, where it stays anyway, nor from the client, whose requests ask for answers; both
  * go on when half of it has gone. That a client sends no more requests ends nothing.
  */
-function serve(context: ServiceContext, call: Call): void {
+function serve(context: ServiceContext, call: Call, permit: Permit<wire.WatchRequest>): void {
   const { maxWatchQueueBytes } = context.options.limits
   let queuedBytes = 0
   let isFull = false
   let isOver = false
+  const pause = pauses(call)
   const send = (response: wire.WatchResponse): void => {
     const message = responses.encode(response)
     const bytes = message.length + MESSAGE_BYTES
@@ -35,24 +40,74 @@ function serve(context: ServiceContext, call: Call): void {
     if (isFull || queuedBytes < maxWatchQueueBytes) return
     isFull = true
     session.pause()
-    call.pause()
+    pause.begin()
   }
   const sent = (bytes: number): void => {
     queuedBytes -= bytes
     if (!isFull || isOver || queuedBytes > maxWatchQueueBytes / 2) return
     isFull = false
     session.resume()
-    call.resume()
+    pause.end()
   }
   const session = watchSession(context, send)
-  call.receive({
-    message(request) {
-      if (!isOver) session.handle(request)
-    },
-    end() {},
+  const requests = oneByOne(call, pause, permit, (request, refusal) => {
+    if (!isOver) session.handle(request, refusal)
   })
+  call.receive({ message: requests, end() {} })
   call.onceOver(() => {
     isOver = true
     session[Symbol.dispose]()
   })
+}
+
+/** The client is to wait as long as anybody wants it to. */
+interface Pauses {
+  begin(): void
+  end(): void
+}
+
+function pauses(call: Pick<Call, 'pause' | 'resume'>): Pauses {
+  let count = 0
+  return {
+    begin() {
+      count += 1
+      if (count === 1) call.pause()
+    },
+    end() {
+      count -= 1
+      if (count === 0) call.resume()
+    },
+  }
+}
+
+/**
+ * Gives on the requests of a stream in the order in which they came, each with what `permit` says of
+ * it. While that has to be found out, the client is to wait.
+ */
+function oneByOne(
+  call: Call,
+  pause: Pauses,
+  permit: Permit<wire.WatchRequest>,
+  next: (request: wire.WatchRequest, refusal: EtcdError | null) => void,
+): (request: wire.WatchRequest) => void {
+  let waiting = 0
+  let last: Promise<void> = Promise.resolve()
+  const giveOn = async (
+    request: wire.WatchRequest,
+    refusal: ReturnType<typeof permit>,
+    before: Promise<void>,
+  ): Promise<void> => {
+    await before
+    next(request, await refusal)
+    waiting -= 1
+    pause.end()
+  }
+  return (request) => {
+    const refusal = permit(request)
+    if (waiting === 0 && refusal === null) return next(request, null)
+    waiting += 1
+    pause.begin()
+    last = giveOn(request, refusal, last)
+    last.catch((error: unknown) => call.end(unexpected(error)))
+  }
 }

@@ -12,13 +12,15 @@ import type {
 } from '@coracle/kv-state-machine'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
+import type { EtcdError } from './errors.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
 import { keyValue } from './kv-responses.ts'
 import { fragments } from './watch-fragments.ts'
 import type * as wire from './wire.ts'
 
 export interface WatchSession extends Disposable {
-  handle(request: wire.WatchRequest): void
+  /** `refusal` is why the client may not ask for this, if it may not. */
+  handle(request: wire.WatchRequest, refusal?: EtcdError | null): void
   /** The client has no room: from now on only answers to its requests are sent. */
   pause(): void
   /** What was held back is sent, sooner or later. */
@@ -55,8 +57,8 @@ class Session implements WatchSession {
   }
 
   /** As in etcd, a request without a member is passed over: newer clients may say more. */
-  handle(request: wire.WatchRequest): void {
-    if (request.create_request) this.#create(request.create_request)
+  handle(request: wire.WatchRequest, refusal: EtcdError | null = null): void {
+    if (request.create_request) this.#create(request.create_request, refusal)
     else if (request.cancel_request) this.#cancel(toBigInt(request.cancel_request.watch_id))
     else if (request.progress_request) this.#tellProgress()
   }
@@ -97,8 +99,8 @@ class Session implements WatchSession {
     this.#subscriptions.delete(id)
   }
 
-  #create(request: wire.WatchCreateRequest): void {
-    const reason = this.#refusalOf(request)
+  #create(request: wire.WatchCreateRequest, refused: EtcdError | null): void {
+    const reason = refused === null ? this.#refusalOf(request) : errors.asReason(refused)
     const { revision } = this.#context.options.stateMachine
     if (reason !== null) {
       const refusal = { created: true, canceled: true, cancel_reason: reason }

@@ -186,10 +186,95 @@ export interface MemberListResponse {
   readonly members: readonly Member[]
 }
 
+export interface MemberAddRequest {
+  readonly peerURLs: readonly string[]
+  readonly isLearner: boolean
+}
+
+/** What MemberRemove and MemberPromote ask with. */
+export interface MemberId {
+  readonly ID: Int64
+}
+
+export interface MemberUpdateRequest {
+  readonly ID: Int64
+  readonly peerURLs: readonly string[]
+}
+
 export interface AlarmRequest {
   readonly action: number
   readonly memberID: Int64
   readonly alarm: number
+}
+
+export interface AlarmMember {
+  readonly memberID: Int64
+  readonly alarm: number
+}
+
+export interface AlarmResponse {
+  readonly header: ResponseHeader
+  readonly alarms: readonly AlarmMember[]
+}
+
+export interface MoveLeaderRequest {
+  readonly targetID: Int64
+}
+
+export interface DowngradeRequest {
+  readonly action: number
+  readonly version: string
+}
+
+export interface DowngradeResponse {
+  readonly header: ResponseHeader
+  readonly version: string
+}
+
+export interface SnapshotResponse {
+  readonly remaining_bytes: Int64
+  readonly blob: Uint8Array
+  readonly version: string
+}
+
+export interface LockRequest {
+  readonly name: Uint8Array
+  readonly lease: Int64
+}
+
+export interface LockResponse {
+  readonly header: ResponseHeader
+  readonly key: Uint8Array
+}
+
+export interface CampaignRequest {
+  readonly name: Uint8Array
+  readonly lease: Int64
+  readonly value: Uint8Array
+}
+
+/** A leadership among clients, to be shown by whoever holds it. */
+export interface LeaderKey {
+  readonly name: Uint8Array
+  readonly key: Uint8Array
+  readonly rev: Int64
+  readonly lease: Int64
+}
+
+export interface CampaignResponse {
+  readonly header: ResponseHeader
+  readonly leader: LeaderKey
+}
+
+/** What Proclaim and Resign ask with. */
+export interface LeaderKeyRequest {
+  readonly leader?: LeaderKey | null
+  readonly value: Uint8Array
+}
+
+export interface LeaderResponse {
+  readonly header: ResponseHeader
+  readonly kv: KeyValue
 }
 
 export interface StatusResponse {
@@ -266,4 +351,76 @@ export interface WatchResponse {
   readonly cancel_reason?: string
   readonly fragment?: boolean
   readonly events?: readonly Event[]
+}
+
+export interface AuthenticateRequest {
+  readonly name: string
+  readonly password: string
+}
+
+/** A user or a role, where nothing else is said about it. */
+export interface Name {
+  readonly name: string
+}
+
+export interface RoleName {
+  readonly role: string
+}
+
+export interface UserAddRequest extends AuthenticateRequest {
+  readonly options: { readonly no_password: boolean } | null
+}
+
+export interface UserGrantRoleRequest {
+  readonly user: string
+  readonly role: string
+}
+
+export interface UserRevokeRoleRequest {
+  readonly name: string
+  readonly role: string
+}
+
+export interface Permission {
+  readonly permType: number
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface RoleGrantPermissionRequest {
+  readonly name: string
+  readonly perm: Permission | null
+}
+
+export interface RoleRevokePermissionRequest {
+  readonly role: string
+  readonly key: Uint8Array
+  readonly range_end: Uint8Array
+}
+
+export interface AuthStatusResponse {
+  readonly header: ResponseHeader
+  readonly enabled: boolean
+  readonly authRevision: Int64
+}
+
+export interface AuthenticateResponse {
+  readonly header: ResponseHeader
+  readonly token: string
+}
+
+export interface UserListResponse {
+  readonly header: ResponseHeader
+  readonly users: readonly string[]
+}
+
+/** Of a user, or of all. */
+export interface RolesResponse {
+  readonly header: ResponseHeader
+  readonly roles: readonly string[]
+}
+
+export interface RoleGetResponse {
+  readonly header: ResponseHeader
+  readonly perm: readonly Permission[]
 }

@@ -215,6 +215,7 @@ class Member implements FakeMember, AsyncDisposable {
       snapshotIndex: 0,
       membership: bootstrapMembership([{ id: this.#id, address: '' }]),
       membershipIndex: 1,
+      removed: false,
       peers: [],
     })
     const watchers = this.#watchers
@@ -230,6 +231,8 @@ class Member implements FakeMember, AsyncDisposable {
         return 1
       },
       status,
+      changeMembership: () => Promise.reject(new Error('the members stay')),
+      transferLeadership: () => Promise.reject(new Error('the test says who leads')),
       async *watch({ signal } = {}) {
         for (;;) {
           yield status()
@@ -255,7 +258,7 @@ class Member implements FakeMember, AsyncDisposable {
     const method = this.#service.methods['LeaseKeepAlive']
     if (method?.kind !== 'duplex') throw new Error('no stream')
     const call = new FakeCall<object, { readonly TTL: number }>()
-    method.handle(call)
+    method.handle(call, () => null)
     call.ask({ ID: id })
     call.askNoMore()
     await new Promise<void>((resolve) => call.onceOver(resolve))

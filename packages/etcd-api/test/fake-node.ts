@@ -26,6 +26,8 @@ export interface FakeNode extends EtcdNode {
   changeStatus(change: Partial<NodeStatus>): void
   /** Ends every watch with this error. */
   failWatches(error: Error): void
+  /** What becomes of handing over leadership. */
+  onTransfer: (to: NodeId | undefined) => Promise<void>
 }
 
 export function fakeNode(
@@ -60,6 +62,7 @@ class Fake implements FakeNode {
       snapshotIndex: 0,
       membership,
       membershipIndex: 1,
+      removed: false,
       peers: [],
     }
   }
@@ -157,5 +160,12 @@ class Fake implements FakeNode {
 
   changeMembership(): Promise<Membership> {
     return Promise.reject(new Error('the fake has no members to change'))
+  }
+
+  onTransfer: (to: NodeId | undefined) => Promise<void> = () =>
+    Promise.reject(new Error('the fake has nobody to hand over to'))
+
+  transferLeadership(to?: NodeId): Promise<void> {
+    return this.onTransfer(to)
   }
 }

@@ -24,6 +24,13 @@ export interface Harness extends AsyncDisposable {
   readonly server: EtcdServer
   readonly address: string
   readonly client: RawClient
+  /** All messages of a server stream, as they were on the wire. */
+  rpcs(method: string): Promise<Uint8Array[]>
+}
+
+/** An id for the wire. */
+export function wireId(id: bigint): { low: number; high: number } {
+  return { low: Number(BigInt.asIntN(32, id)), high: Number(BigInt.asIntN(32, id >> 32n)) }
 }
 
 export async function startHarness(options: Partial<EtcdServerOptions> = {}): Promise<Harness> {
@@ -47,6 +54,7 @@ export async function startHarness(options: Partial<EtcdServerOptions> = {}): Pr
     server,
     address,
     client,
+    rpcs: (method) => client.rawStream(method),
     async [Symbol.asyncDispose]() {
       client[Symbol.dispose]()
       await server[Symbol.asyncDispose]()
@@ -60,12 +68,24 @@ export interface RawClient extends Disposable {
   call(method: string, request?: object, options?: RawOptions): Promise<Record<string, unknown>>
   /** Sends these very bytes and gives those that came back. */
   bytes(path: string, request: Uint8Array, options?: RawOptions): Promise<Uint8Array>
+  /** All messages of a server stream, not decoded. */
+  rawStream(method: string): Promise<Uint8Array[]>
+  /** Hands over each message of a server stream, until it is cancelled. */
+  follow(
+    method: string,
+    request: object,
+    onMessage: (message: Record<string, unknown>) => void,
+  ): { cancel(): void }
   /** All messages of a server stream. */
   stream(method: string, request?: object): Promise<Record<string, unknown>[]>
   /** Opens a stream in both directions. */
   duplex(method: string, metadata?: Record<string, string>): RawDuplex
   /** The first message of a server stream, which is then abandoned. */
-  firstOf(method: string, request?: object): Promise<Record<string, unknown>>
+  firstOf(
+    method: string,
+    request?: object,
+    metadata?: Record<string, string>,
+  ): Promise<Record<string, unknown>>
 }
 
 export interface RawDuplex extends Disposable {
@@ -141,11 +161,13 @@ export function rawClient(address: string): RawClient {
   async function* messagesOf(
     name: string,
     request: object = {},
+    metadata: Record<string, string> = {},
   ): AsyncGenerator<Record<string, unknown>> {
     const { service, method, requestType, responseType } = schemaOf(name)
     const encoded = codecOf(requestType).encode(request)
     const path = `/${service}/${method}`
-    const call = client.makeServerStreamRequest(path, identity, identity, encoded)
+    const sent = metadataOf(metadata)
+    const call = client.makeServerStreamRequest(path, identity, identity, encoded, sent)
     try {
       for await (const message of call)
         yield plain(codecOf(responseType).decode(message)) as Record<string, unknown>
@@ -161,13 +183,37 @@ export function rawClient(address: string): RawClient {
       const answer = await bytes(`/${service}/${method}`, encoded, options)
       return plain(codecOf(responseType).decode(answer)) as Record<string, unknown>
     },
+    async rawStream(name) {
+      const { service, method } = schemaOf(name)
+      const path = `/${service}/${method}`
+      const call = client.makeServerStreamRequest(
+        path,
+        identity,
+        (bytes) => bytes,
+        new Uint8Array(0),
+      )
+      const messages: Uint8Array[] = []
+      for await (const message of call) messages.push(message as Uint8Array)
+      return messages
+    },
+    follow(name, request, onMessage) {
+      const { service, method, requestType, responseType } = schemaOf(name)
+      const encoded = codecOf(requestType).encode(request)
+      const path = `/${service}/${method}`
+      const call = client.makeServerStreamRequest(path, identity, identity, encoded)
+      call.on('data', (bytes: Uint8Array) =>
+        onMessage(plain(codecOf(responseType).decode(bytes)) as Record<string, unknown>),
+      )
+      call.on('error', () => {})
+      return call
+    },
     async stream(name, request) {
       const messages: Record<string, unknown>[] = []
       for await (const message of messagesOf(name, request)) messages.push(message)
       return messages
     },
-    async firstOf(name, request) {
-      for await (const message of messagesOf(name, request)) return message
+    async firstOf(name, request, metadata) {
+      for await (const message of messagesOf(name, request, metadata)) return message
       throw new Error('the stream was empty')
     },
     duplex(name, metadata) {

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { Metadata } from '@grpc/grpc-js'
+import type { ServerStreamCall } from '@coracle/grpc-server'
 import { expect, test } from 'vitest'
 import { createEtcdServices } from '../src/index.ts'
 import { handlerOf } from '../src/grpc-carrier.ts'
@@ -8,15 +8,18 @@ import { startHarness, text } from './harness.ts'
 
 /** A client that has room for one message at a time. */
 class SlowCall extends EventEmitter {
-  readonly request: object
-  readonly metadata = new Metadata()
   readonly cancelled = false
   written = 0
   ended = false
 
-  constructor(request: object) {
-    super()
-    this.request = request
+  metadata(): undefined {
+    return undefined
+  }
+
+  onceOver(): void {}
+
+  onRoom(listener: () => void): void {
+    this.on('room', listener)
   }
 
   write(): boolean {
@@ -39,27 +42,29 @@ test('a stream waits for a slow client instead of piling up what it has not take
   await using services = createEtcdServices(parts)
   const rpc = services.rpcs.get('/etcdserverpb.KV/RangeStream')
   if (rpc === undefined) throw new Error('there is no RangeStream')
-  const rangeStream = handlerOf(rpc) as (call: unknown) => void
+  const rangeStream = handlerOf(rpc)
+  if (rangeStream.kind !== 'server-stream') throw new Error('RangeStream is no stream')
 
   const codec = codecOf('etcdserverpb.RangeRequest')
   const range = { key: text('k'), range_end: text('l'), serializable: true }
-  const call = new SlowCall(codec.decode(codec.encode(range)))
+  const call = new SlowCall()
   const happens = (event: string): Promise<void> =>
     new Promise((resolve) => call.once(event, resolve))
   const first = happens('written')
-  rangeStream(call)
+  const done = rangeStream.handle(codec.encode(range), call as unknown as ServerStreamCall)
   await first
   await new Promise(setImmediate)
   expect(call.written).toBe(1)
   const second = happens('written')
-  call.emit('drain')
+  call.emit('room')
   await second
   await new Promise(setImmediate)
   expect(call).toMatchObject({ written: 2, ended: false })
   const ended = happens('ended')
-  call.emit('drain')
+  call.emit('room')
   await happens('written')
-  call.emit('drain')
+  call.emit('room')
   await ended
+  await done
   expect(call.written).toBe(3)
 })

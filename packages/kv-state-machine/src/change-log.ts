@@ -140,6 +140,22 @@ export class ChangeLog {
     }
   }
 
+  /**
+   * Rewrites the first segment from `from` on that holds anything dead, with its small neighbours.
+   * Answers where to go on, or 0 at the end.
+   */
+  tidy(from: Sequence): Sequence {
+    const last = this.#segments.length - 1
+    for (let at = Math.max(segmentIndex(this.#firsts, from), 0); at < last; at++) {
+      const segment = this.#segments[at] as Segment
+      if (segment.first < from || segment.deadBytes === 0) continue
+      const next = this.#firsts[at + 1] ?? 0
+      this.#rewrite(at)
+      return next
+    }
+    return 0
+  }
+
   #rewrite(at: number): void {
     const last = this.#segments.length - 1
     let from = at

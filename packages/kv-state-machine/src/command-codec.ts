@@ -1,6 +1,10 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { readAuthRequest, writeAuthRequest } from './auth-codec.ts'
+import type { Identity } from './auth-types.ts'
 import { BytePool } from './byte-pool.ts'
 import type {
+  Alarm,
+  AlarmType,
   Compare,
   CompareOperator,
   CompareTarget,
@@ -21,6 +25,10 @@ import type {
 
 /** The first byte of every command: the version of all that follows it. */
 const FORMAT = 1
+/** The first byte of a command that says who asks for it; the command follows, with its own. */
+const ATTRIBUTED = 2
+/** The first byte of a command that a member asks for on its own account; the command follows. */
+const OWN = 3
 
 /**
  * How deeply transactions may nest, the outermost counted. etcd's limit of 128 operations, of which
@@ -38,12 +46,18 @@ const COMMANDS = [
   'lease-revoke',
   'lease-renew',
   'lease-checkpoint',
+  'remove-members',
+  'alarm',
+  'downgrade',
+  'new-cluster',
+  'auth',
 ] as const
 const PUT = COMMANDS.indexOf('put')
 const OPERATIONS = ['range', 'put', 'delete-range', 'txn'] as const
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
 const SORT_ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
 const OPERATORS: readonly CompareOperator[] = ['equal', 'greater', 'less', 'not-equal']
+const ALARM_TYPES: readonly AlarmType[] = ['no-space', 'corrupt']
 const TARGETS = ['version', 'create', 'mod', 'value', 'lease'] as const
 
 const PREV_KV = 1
@@ -88,17 +102,72 @@ export function encodeCommand(command: KvCommand): Uint8Array {
     case 'lease-checkpoint':
       writeLeaseCheckpoint(writer, command.request)
       break
+    case 'auth':
+      writeAuthRequest(writer, command.request)
+      break
+    case 'remove-members':
+      writeStrings(writer, command.request.ids)
+      break
+    case 'alarm':
+      writer.boolean(command.request.action === 'raise')
+      writeAlarm(writer, command.request.alarm)
+      break
+    case 'downgrade':
+      writer.string(command.request.target)
+      break
+    case 'new-cluster':
+      writer.u64(command.request.bumpRevision)
+      break
   }
   return writer.finish()
 }
 
-/** Throws a CodecError unless the bytes are one whole command. The keys and values are views. */
+/** A command that says who asks for it, from an encoded one that does not. */
+export function attributeCommand(command: Uint8Array, { user, revision }: Identity): Uint8Array {
+  const writer = new Writer(command.byteLength + user.length + 16)
+  writer.u8(ATTRIBUTED)
+  writer.string(user)
+  writer.u64(revision)
+  writer.raw(command)
+  return writer.finish()
+}
+
+/** A command that a member asks for on its own account, which it may always do. */
+export function ownCommand(command: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + command.byteLength)
+  bytes[0] = OWN
+  bytes.set(command, 1)
+  return bytes
+}
+
+/**
+ * Throws a CodecError unless the bytes are one whole command, whoever asks for it. The keys and
+ * values are views.
+ */
 export function decodeCommand(bytes: Uint8Array): KvCommand {
   const reader = new Reader(bytes)
-  if (reader.u8() !== FORMAT) throw new CodecError('a command of an unknown version')
+  let format = reader.u8()
+  if (format === ATTRIBUTED) {
+    readIdentity(reader)
+    format = reader.u8()
+  } else if (format === OWN) format = reader.u8()
+  if (format !== FORMAT) throw new CodecError('a command of an unknown version')
   const command = readCommand(reader)
   reader.end()
   return command
+}
+
+/** Who asks for a command, or null if it does not say. Throws a CodecError if it says it badly. */
+export function identityOf(bytes: Uint8Array): Identity | 'member' | null {
+  if (bytes[0] === OWN) return 'member'
+  if (bytes[0] !== ATTRIBUTED) return null
+  const reader = new Reader(bytes)
+  reader.u8()
+  return readIdentity(reader)
+}
+
+function readIdentity(reader: Reader): Identity {
+  return { user: reader.string(), revision: reader.u64() }
 }
 
 function readCommand(reader: Reader): KvCommand {
@@ -122,6 +191,18 @@ function readCommand(reader: Reader): KvCommand {
       return { type, request: readLeaseRenew(reader) }
     case 'lease-checkpoint':
       return { type, request: readLeaseCheckpoint(reader) }
+    case 'auth':
+      return { type, request: readAuthRequest(reader) }
+    case 'remove-members':
+      return { type, request: { ids: readStrings(reader) } }
+    case 'alarm': {
+      const action = reader.boolean() ? 'raise' : 'clear'
+      return { type, request: { action, alarm: readAlarm(reader) } }
+    }
+    case 'downgrade':
+      return { type, request: { target: reader.string() } }
+    case 'new-cluster':
+      return { type, request: { bumpRevision: reader.u64() } }
   }
 }
 
@@ -320,15 +401,31 @@ function readTarget(reader: Reader, type: CompareTarget['type']): CompareTarget 
 export function writeMember(writer: Writer, member: MemberAttributes): void {
   writer.string(member.id)
   writer.string(member.name)
-  writer.u32(member.clientUrls.length)
-  for (const url of member.clientUrls) writer.string(url)
+  writeStrings(writer, member.clientUrls)
 }
 
 export function readMember(reader: Reader): MemberAttributes {
   const id = reader.string()
   const name = reader.string()
-  const clientUrls = Array.from({ length: reader.count(4) }, () => reader.string())
-  return { id, name, clientUrls }
+  return { id, name, clientUrls: readStrings(reader) }
+}
+
+export function writeStrings(writer: Writer, strings: readonly string[]): void {
+  writer.u32(strings.length)
+  for (const each of strings) writer.string(each)
+}
+
+export function readStrings(reader: Reader): readonly string[] {
+  return Array.from({ length: reader.count(4) }, () => reader.string())
+}
+
+export function writeAlarm(writer: Writer, { memberId, type }: Alarm): void {
+  writer.string(memberId)
+  writer.u8(ALARM_TYPES.indexOf(type))
+}
+
+export function readAlarm(reader: Reader): Alarm {
+  return { memberId: reader.string(), type: pick(ALARM_TYPES, reader.u8()) }
 }
 
 function writeLeaseGrant(writer: Writer, { id, ttl }: LeaseGrantRequest): void {

@@ -1,9 +1,10 @@
 import { forEachChange } from './change-log.ts'
+import type { AuthState } from './auth-store.ts'
+import type { ClusterState } from './cluster-state.ts'
 import { crc32c } from './crc32c.ts'
 import type { Segment } from './segment.ts'
 import type { Store } from './store.ts'
 import { byId } from './leases.ts'
-import type { MemberAttributes } from './types.ts'
 
 /** etcd's HashKV answer. Two members that hold the same agree if all four numbers do. */
 export interface KvHash {
@@ -42,10 +43,24 @@ export function hashChanges(store: Store, revision: number): KvHash {
   return { type: 'hash', hash, revision: store.revision, compactRevision, hashRevision }
 }
 
-export function hashStore(store: Store, members: readonly MemberAttributes[]): number {
+export function hashStore(store: Store, cluster: ClusterState, auth: AuthState): number {
   const { hash, revision, compactRevision } = hashChanges(store, 0)
-  const rest = JSON.stringify([revision, compactRevision, members, leasesOf(store)])
+  const rest = JSON.stringify([
+    revision,
+    compactRevision,
+    told(cluster),
+    leasesOf(store),
+    fieldsOf(auth),
+  ])
   return crc32c(new TextEncoder().encode(rest), hash)
+}
+
+function told({ members, removed, alarms, downgradeTarget }: ClusterState): readonly unknown[] {
+  return [[...members].sort(byKey), [...removed].sort(), alarms, downgradeTarget]
+}
+
+function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1
 }
 
 function leasesOf(store: Store): readonly unknown[] {
@@ -54,6 +69,21 @@ function leasesOf(store: Store): readonly unknown[] {
     .toSorted(byId)
     .map(({ id, ttl, remainingTtl, renewal }) => [String(id), ttl, remainingTtl, renewal])
   return [renewals, fields]
+}
+
+function fieldsOf({ enabled, revision, users, roles }: AuthState): readonly unknown[] {
+  const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
+    a.name < b.name ? -1 : 1
+  const userFields = users
+    .toSorted(byName)
+    .map((user) => [user.name, user.passwordHash, user.noPassword, user.roles])
+  const roleFields = roles
+    .toSorted(byName)
+    .map(({ name, permissions }) => [
+      name,
+      permissions.map(({ type, key, rangeEnd }) => [type, [...key], [...rangeEnd]]),
+    ])
+  return [enabled, revision, userFields, roleFields]
 }
 
 /** Puts together what surrounds the value in an entry; the value itself is hashed where it lies. */

@@ -4,7 +4,17 @@
  * @packageDocumentation
  */
 export { kvStateMachine, type KvStateMachine, type KvStateMachineOptions } from './state-machine.ts'
-export { decodeCommand, encodeCommand, MAX_TXN_DEPTH } from './command-codec.ts'
+export {
+  attributeCommand,
+  decodeCommand,
+  encodeCommand,
+  identityOf,
+  MAX_TXN_DEPTH,
+  ownCommand,
+} from './command-codec.ts'
+export type { Access } from './auth-access.ts'
+export type * from './auth-types.ts'
+export { ROOT } from './auth-types.ts'
 export {
   checkDeleteRange,
   type CheckOptions,

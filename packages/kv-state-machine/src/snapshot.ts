@@ -1,17 +1,33 @@
 import { CodecError, Reader, Writer } from '@coracle/raft-core/codec'
+import { authBlocks, loadAuthBlock } from './auth-snapshot.ts'
+import { type AuthState, AuthStore } from './auth-store.ts'
 import { forEachChange } from './change-log.ts'
 import { ByteQueue } from './byte-queue.ts'
-import { readLease, readMember, writeLease, writeMember } from './command-codec.ts'
+import { byMember, type ClusterState, EMPTY_CLUSTER } from './cluster-state.ts'
+import {
+  readAlarm,
+  readLease,
+  readMember,
+  readStrings,
+  writeAlarm,
+  writeLease,
+  writeMember,
+  writeStrings,
+} from './command-codec.ts'
 import { crc32c } from './crc32c.ts'
 import { keyOf } from './key.ts'
 import { type Change, type Segment, type Sequence, sequenceOf } from './segment.ts'
 import type { Store, StoreView } from './store.ts'
 import { NO_REF } from './tree.ts'
 import { byId } from './leases.ts'
-import type { Lease, MemberAttributes } from './types.ts'
+import type { Alarm, Lease } from './types.ts'
 
-/** `CKVS` and the version of all that follows. */
-const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 2)
+/**
+ * `CKVS` and the version of all that follows. Version 2 knows nothing of the cluster but members,
+ * and version 3 neither users nor roles.
+ */
+const HEADER: Uint8Array = Uint8Array.of(0x43, 0x4b, 0x56, 0x53, 4)
+const OLDEST_VERSION = 2
 
 /** A block is closed when it reaches this size: one chunk, one checksum. */
 const BLOCK_BYTES = 64 * 1024
@@ -22,6 +38,8 @@ const STATE_BLOCK = 1
 const CHANGES_BLOCK = 2
 const END_BLOCK = 3
 const LEASES_BLOCK = 4
+const CLUSTER_BLOCK = 5
+const AUTH_BLOCK = 6
 
 const TOMBSTONE = 1
 const HAS_SUB = 2
@@ -30,7 +48,8 @@ const HAS_LEASE = 8
 
 export interface Restored {
   readonly store: Store
-  readonly members: readonly MemberAttributes[]
+  readonly cluster: ClusterState
+  readonly auth: AuthStore
 }
 
 /**
@@ -39,20 +58,28 @@ export interface Restored {
  */
 export async function* writeSnapshot(
   view: StoreView,
-  members: () => readonly MemberAttributes[],
+  cluster: ClusterState,
+  auth: AuthState,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield HEADER.slice()
   const state = new BlockWriter(STATE_BLOCK, crc32c(HEADER))
   state.writer.u64(view.revision)
   // It begins at -1.
   state.writer.u64(view.compactRevision + 1)
-  const list = members()
-  state.writer.u32(list.length)
-  for (const member of list) writeMember(state.writer, member)
+  const members = [...cluster.members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  state.writer.u32(members.length)
+  for (const member of members) writeMember(state.writer, member)
   state.writer.u64(view.leases.renewals)
   yield state.finish()
 
-  let checksum = state.checksum
+  const told = new BlockWriter(CLUSTER_BLOCK, state.checksum)
+  writeStrings(told.writer, [...cluster.removed].sort())
+  told.writer.u32(cluster.alarms.length)
+  for (const alarm of cluster.alarms) writeAlarm(told.writer, alarm)
+  told.writer.string(cluster.downgradeTarget)
+  yield told.finish()
+
+  let checksum = told.checksum
   let count = 0
   for (const some of pieces(view.leases.leases.toSorted(byId), BLOCK_BYTES / LEASE_BYTES)) {
     const block = new BlockWriter(LEASES_BLOCK, checksum)
@@ -60,6 +87,15 @@ export async function* writeSnapshot(
     yield block.finish()
     checksum = block.checksum
     count += some.length
+  }
+  const fill = authBlocks(auth)
+  for (;;) {
+    const block = new BlockWriter(AUTH_BLOCK, checksum)
+    const records = fill(block.writer, BLOCK_BYTES)
+    if (records === 0) break
+    yield block.finish()
+    checksum = block.checksum
+    count += records
   }
   for (const run of runs(view)) {
     const block = new BlockWriter(CHANGES_BLOCK, checksum)
@@ -207,6 +243,7 @@ class Loader {
   #blockBytes: number | null = null
   #blockChecksum = 0
   #state: Restored | null = null
+  #hasCluster = false
   #last = { main: 0, sub: 0 }
   #count = 0
   #ended = false
@@ -244,8 +281,10 @@ class Loader {
   #takeHeader(): boolean {
     const header = this.#queue.take(HEADER.length)
     if (header === null) return false
-    const matches = HEADER.every((byte, at) => header[at] === byte)
-    if (!matches) throw new CodecError('not a snapshot of a version that is known here')
+    const isOurs = HEADER.subarray(0, 4).every((byte, at) => header[at] === byte)
+    const version = header[4] ?? 0
+    if (!isOurs || version < OLDEST_VERSION || version > (HEADER[4] ?? 0))
+      throw new CodecError('not a snapshot of a version that is known here')
     this.#checksum = crc32c(header)
     return true
   }
@@ -264,7 +303,10 @@ class Loader {
     if (kind === STATE_BLOCK && this.#state === null) this.#takeState(reader)
     else if (kind === CHANGES_BLOCK && this.#state !== null) this.#takeChanges(reader, this.#state)
     else if (kind === LEASES_BLOCK && this.#state !== null) this.#takeLeases(reader, this.#state)
-    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader)
+    else if (kind === CLUSTER_BLOCK && this.#state !== null) this.#takeCluster(reader, this.#state)
+    else if (kind === AUTH_BLOCK && this.#state !== null)
+      this.#count += loadAuthBlock(reader, this.#state.auth)
+    else if (kind === END_BLOCK && this.#state !== null) this.#takeEnd(reader, this.#state)
     else throw new CodecError(`a block of kind ${kind} is out of place`)
   }
 
@@ -277,7 +319,25 @@ class Loader {
     reader.end()
     this.#store.leases.loadAt(renewals)
     this.#store.loadAt({ revision, compactRevision })
-    this.#state = { store: this.#store, members }
+    const cluster = {
+      ...EMPTY_CLUSTER,
+      members: new Map(members.map((member) => [member.id, member])),
+    }
+    this.#state = { store: this.#store, cluster, auth: new AuthStore() }
+  }
+
+  #takeCluster(reader: Reader, state: Restored): void {
+    if (this.#hasCluster) throw new CodecError('the cluster is described twice')
+    this.#hasCluster = true
+    const removed = new Set(readStrings(reader))
+    const alarms = Array.from({ length: reader.count(5) }, () => readAlarm(reader))
+    const isOrdered = alarms.every(
+      (alarm, i) => i === 0 || byMember(alarms[i - 1] as Alarm, alarm) < 0,
+    )
+    if (!isOrdered) throw new CodecError('alarms are out of order')
+    const downgradeTarget = reader.string()
+    reader.end()
+    this.#state = { ...state, cluster: { ...state.cluster, removed, alarms, downgradeTarget } }
   }
 
   #takeLeases(reader: Reader, { store }: Restored): void {
@@ -305,10 +365,11 @@ class Loader {
     this.#last = { main, sub }
   }
 
-  #takeEnd(reader: Reader): void {
-    if (reader.u64() !== this.#count) throw new CodecError('changes or leases are missing')
+  #takeEnd(reader: Reader, { store, auth }: Restored): void {
+    if (reader.u64() !== this.#count) throw new CodecError('changes, leases or users are missing')
     reader.end()
-    this.#store.leases.checkLoaded()
+    store.leases.checkLoaded()
+    auth.checkLoaded()
     this.#ended = true
   }
 }

@@ -1,6 +1,19 @@
 import type { Command, StateMachine } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
-import { decodeCommand } from './command-codec.ts'
+import { type Access, accessOf } from './auth-access.ts'
+import { AuthObservers, changeAuth } from './auth-commands.ts'
+import { AuthStore } from './auth-store.ts'
+import type { Auth, AuthObserver, AuthRequest, Identity } from './auth-types.ts'
+import {
+  changeAlarm,
+  type ClusterState,
+  EMPTY_CLUSTER,
+  publishMember,
+  refusalByAlarm,
+  removeMembers,
+  setDowngrade,
+} from './cluster-state.ts'
+import { decodeCommand, identityOf } from './command-codec.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
 import { BytePool } from './byte-pool.ts'
 import { bytesOf } from './key.ts'
@@ -20,12 +33,15 @@ import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
 import type { WatchStream, WatchStreamOptions } from './watch.ts'
 import { type ReplayPace, WatchHub } from './watch-hub.ts'
 import type {
+  Alarm,
+  AlarmRequest,
   CompactRequest,
   KvCommand,
   KvFailure,
   KvResult,
   Lease,
   MemberAttributes,
+  NewClusterRequest,
   PutRequest,
   RangeRequest,
   RangeResult,
@@ -61,6 +77,17 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   hashKv(revision: number): KvHash | KvFailure
   /** What each member last said about itself, ordered by id. */
   members(): readonly MemberAttributes[]
+  /** The ids of members that are gone for good, ordered. */
+  removedMembers(): readonly string[]
+  /** What is wrong, ordered by member. As long as something is, some commands are refused. */
+  alarms(): readonly Alarm[]
+  /** The version that the cluster is being taken back to; empty if it is not. */
+  readonly downgradeTarget: string
+  /**
+   * Puts memory in order that compaction left in pieces: a little with each call, so that others get
+   * their turn in between. Answers whether there is more to do. Nothing that can be read changes.
+   */
+  tidySome(): boolean
   /** All leases, ordered by id. */
   leases(): readonly Lease[]
   /** The lease with this id, or null. */
@@ -69,6 +96,12 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   keysOfLease(id: bigint): readonly Uint8Array[]
   /** Tells of every change to a lease from now on, until the returned function is called. */
   followLeases(observer: LeaseObserver): () => void
+  /** Users and roles. */
+  readonly auth: Auth
+  /** What somebody (null: nobody in particular) may do, by the state at the moment of asking. */
+  accessOf(identity: Identity | null): Access
+  /** Tells of everything that happens to tokens from now on, until the returned function is called. */
+  followAuth(observer: AuthObserver): () => void
   /** Opens a stream of watchers. They outlive a restore and end with the stream. */
   watchStream(options: WatchStreamOptions): WatchStream
 }
@@ -110,15 +143,14 @@ function checkWhole(options: Readonly<Record<string, number>>, least: number): v
 
 const pool = new BytePool()
 
-type Members = ReadonlyMap<string, MemberAttributes>
-
 class KvMachine implements KvStateMachine {
   readonly durableIndex = 0
   readonly #pace: SweepPace
   #store: Store
-  /** Replaced, never changed: a snapshot may hold it. */
-  #members: Members = new Map()
+  #cluster: ClusterState = EMPTY_CLUSTER
   readonly #leaseObservers = new LeaseObservers()
+  #auth = new AuthStore()
+  readonly #authObservers = new AuthObservers()
   readonly #watches: WatchHub
 
   constructor(pace: SweepPace, replayPace: ReplayPace) {
@@ -151,7 +183,11 @@ class KvMachine implements KvStateMachine {
     return commands.map((command) => {
       const decoded = tryDecode(command.data)
       if (decoded === null) return failure('UNKNOWN_COMMAND')
-      const result = this.#carryOut(decoded)
+      // Without authentication nobody is asked: this is the path that every plain put takes.
+      const refusal =
+        (this.#auth.enabled ? this.#refusalOf(decoded, command.data) : null) ??
+        refusalByAlarm(this.#cluster, decoded)
+      const result = refusal === null ? this.#carryOut(decoded, command.index) : failure(refusal)
       this.#store.commit()
       this.#watches.publish()
       this.#store.sweepSome()
@@ -170,7 +206,7 @@ class KvMachine implements KvStateMachine {
   }
 
   hash(): number {
-    return hashStore(this.#store, this.members())
+    return hashStore(this.#store, this.#cluster, this.#auth.freeze())
   }
 
   hashKv(revision: number): KvHash | KvFailure {
@@ -179,7 +215,23 @@ class KvMachine implements KvStateMachine {
   }
 
   members(): readonly MemberAttributes[] {
-    return sorted(this.#members)
+    return [...this.#cluster.members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  removedMembers(): readonly string[] {
+    return [...this.#cluster.removed].sort()
+  }
+
+  alarms(): readonly Alarm[] {
+    return this.#cluster.alarms
+  }
+
+  get downgradeTarget(): string {
+    return this.#cluster.downgradeTarget
+  }
+
+  tidySome(): boolean {
+    return this.#store.tidySome()
   }
 
   leases(): readonly Lease[] {
@@ -199,24 +251,43 @@ class KvMachine implements KvStateMachine {
   }
 
   snapshot(): AsyncIterable<Uint8Array> {
-    const view = this.#store.freeze()
-    const members = this.#members
-    return writeSnapshot(view, () => sorted(members))
+    return writeSnapshot(this.#store.freeze(), this.#cluster, this.#auth.freeze())
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { store, members } = await readSnapshot(chunks, new Store(this.#pace))
+    const { store, cluster, auth } = await readSnapshot(chunks, new Store(this.#pace))
     this.#store = store
-    this.#members = new Map(members.map((member) => [member.id, member]))
+    this.#cluster = cluster
+    this.#auth = auth
     this.#leaseObservers.restored()
+    // Which tokens had ended by then, a snapshot does not say.
+    this.#authObservers.reset()
     this.#watches.replaceStore(store)
+  }
+
+  get auth(): Auth {
+    return this.#auth
+  }
+
+  accessOf(identity: Identity | null): Access {
+    return accessOf(this.#auth, this.#store.leases, identity)
+  }
+
+  followAuth(observer: AuthObserver): () => void {
+    return this.#authObservers.add(observer)
   }
 
   watchStream(options: WatchStreamOptions): WatchStream {
     return this.#watches.openStream(options)
   }
 
-  #carryOut(command: KvCommand): KvResult {
+  #refusalOf(command: KvCommand, data: Uint8Array): KvFailure['code'] | null {
+    const identity = identityOf(data)
+    if (identity === 'member') return null
+    return accessOf(this.#auth, this.#store.leases, identity).command(command)
+  }
+
+  #carryOut(command: KvCommand, index: number): KvResult {
     switch (command.type) {
       case 'put':
         return this.#put(command.request)
@@ -227,8 +298,18 @@ class KvMachine implements KvStateMachine {
       case 'compact':
         return this.#compact(command.request)
       case 'publish-member':
-        this.#members = new Map(this.#members).set(command.request.id, command.request)
+        this.#cluster = publishMember(this.#cluster, command.request)
         return { type: 'publish-member', revision: this.#store.revision }
+      case 'remove-members':
+        this.#cluster = removeMembers(this.#cluster, command.request)
+        return { type: 'remove-members', revision: this.#store.revision }
+      case 'alarm':
+        return this.#changeAlarm(command.request)
+      case 'downgrade':
+        this.#cluster = setDowngrade(this.#cluster, command.request)
+        return { type: 'downgrade', revision: this.#store.revision }
+      case 'new-cluster':
+        return this.#beginCluster(command.request)
       case 'lease-grant':
         return grantLease(this.#store, command.request, this.#leaseObservers)
       case 'lease-revoke':
@@ -237,13 +318,35 @@ class KvMachine implements KvStateMachine {
         return renewLeases(this.#store, command.request, this.#leaseObservers)
       case 'lease-checkpoint':
         return checkpointLeases(this.#store, command.request, this.#leaseObservers)
+      case 'auth':
+        return this.#changeAuth(command.request, index)
     }
+  }
+
+  #changeAuth(request: AuthRequest, index: number): KvResult {
+    const outcome = changeAuth(this.#auth, request, { index, observer: this.#authObservers })
+    if (outcome.code !== null) return failure(outcome.code)
+    return { type: 'auth', token: outcome.token, revision: this.#store.revision }
   }
 
   /** etcd looks for the lease first here, and for the key first in a transaction. */
   #put(request: PutRequest): KvResult {
     const code = checkLease(this.#store, request.lease) ?? checkPut(this.#store, request)
     return code === null ? put(this.#store, request) : failure(code)
+  }
+
+  #changeAlarm(request: AlarmRequest): KvResult {
+    const { cluster, changed } = changeAlarm(this.#cluster, request)
+    this.#cluster = cluster
+    return { type: 'alarm', changed, revision: this.#store.revision }
+  }
+
+  #beginCluster({ bumpRevision }: NewClusterRequest): KvResult {
+    if (!Number.isSafeInteger(this.#store.revision + bumpRevision))
+      return failure('FUTURE_REVISION')
+    this.#cluster = EMPTY_CLUSTER
+    if (bumpRevision > 0) this.#store.skipAhead(bumpRevision)
+    return { type: 'new-cluster', revision: this.#store.revision }
   }
 
   #compact({ revision }: CompactRequest): KvResult {
@@ -266,8 +369,4 @@ function tryDecode(bytes: Uint8Array): KvCommand | null {
 
 function failure(code: KvFailure['code']): KvFailure {
   return { type: 'failure', code }
-}
-
-function sorted(members: Members): readonly MemberAttributes[] {
-  return [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }

@@ -16,6 +16,9 @@ export interface SweepPace {
 /** What a key takes in the tree and as a string, beside its bytes: an estimate. */
 const KEY_OVERHEAD_BYTES = 40
 
+/** So many changes are swept at a time when nobody waits for a command. */
+const TIDY_CHANGES = 2_000
+
 const EMPTY = new Uint8Array(0)
 const pool = new BytePool()
 
@@ -61,6 +64,8 @@ export class Store {
   /** How many changes the request under way has made. */
   #changes = 0
   #keyBytes = 0
+  /** How far {@link tidySome} has come through the log; 0 to begin. */
+  #tidied: Sequence = 0
 
   readonly #pace: SweepPace
 
@@ -226,6 +231,23 @@ export class Store {
 
   finishSweep(): void {
     if (this.#sweep.next < this.#sweep.end) this.#sweepUpTo(Infinity)
+  }
+
+  /** Goes on at a revision that much higher, with nothing before it to be read. */
+  skipAhead(by: number): void {
+    this.#revision += by
+    this.compact(this.#revision)
+    this.finishSweep()
+  }
+
+  /** Goes on with what compaction left to do, then joins what it left in pieces. */
+  tidySome(): boolean {
+    if (this.#sweep.next < this.#sweep.end) {
+      this.#sweepUpTo(TIDY_CHANGES)
+      return true
+    }
+    this.#tidied = this.#log.tidy(this.#tidied)
+    return this.#tidied > 0
   }
 
   freeze(): StoreView {

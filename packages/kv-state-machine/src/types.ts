@@ -4,6 +4,7 @@
  * Revisions, versions and counts are safe integers. Lease ids use all of 63 bits and are bigint.
  * A missing number is 0 and missing bytes are empty, as on etcd's wire, so no field is optional.
  */
+import type { AuthErrorCode, AuthRequest, AuthResult } from './auth-types.ts'
 
 export interface KeyValue {
   readonly key: Uint8Array
@@ -135,6 +136,62 @@ export interface MemberAttributes {
   readonly clientUrls: readonly string[]
 }
 
+/** These are gone for good: they take no part any more, and their ids are never used again. */
+export interface RemoveMembersRequest {
+  readonly ids: readonly string[]
+}
+
+export interface RemoveMembersResult {
+  readonly type: 'remove-members'
+  readonly revision: number
+}
+
+/** `no-space`: a member's quota is used up. `corrupt`: a member holds something else than the others. */
+export type AlarmType = 'no-space' | 'corrupt'
+
+export interface Alarm {
+  /** Whom it is about: a member's id, as raft-core knows it. */
+  readonly memberId: string
+  readonly type: AlarmType
+}
+
+export interface AlarmRequest {
+  readonly action: 'raise' | 'clear'
+  readonly alarm: Alarm
+}
+
+export interface AlarmResult {
+  readonly type: 'alarm'
+  /** The alarm, if it was not raised, or cleared, already. */
+  readonly changed: readonly Alarm[]
+  readonly revision: number
+}
+
+export interface DowngradeRequest {
+  /** The version to go back to; empty to give it up. */
+  readonly target: string
+}
+
+export interface DowngradeResult {
+  readonly type: 'downgrade'
+  readonly revision: number
+}
+
+/**
+ * Other members take over these keys: nothing is kept that was said of, or by, the members there
+ * were. The history goes on at a higher revision, and all of it so far counts as compacted, so that
+ * no watcher of the old cluster can go on in the new one as if nothing had happened.
+ */
+export interface NewClusterRequest {
+  /** How much higher the revision is to be. With 0, it and the history stay as they are. */
+  readonly bumpRevision: number
+}
+
+export interface NewClusterResult {
+  readonly type: 'new-cluster'
+  readonly revision: number
+}
+
 /**
  * A lease, as every member knows it. There is no clock here: how much of its time has passed is
  * for the members to measure, from the moment they apply what it {@link Lease.renewal} counts.
@@ -215,14 +272,22 @@ export type KvCommand =
   | { readonly type: 'lease-revoke'; readonly request: LeaseRevokeRequest }
   | { readonly type: 'lease-renew'; readonly request: LeaseRenewRequest }
   | { readonly type: 'lease-checkpoint'; readonly request: LeaseCheckpointRequest }
+  | { readonly type: 'auth'; readonly request: AuthRequest }
+  | { readonly type: 'remove-members'; readonly request: RemoveMembersRequest }
+  | { readonly type: 'alarm'; readonly request: AlarmRequest }
+  | { readonly type: 'downgrade'; readonly request: DowngradeRequest }
+  | { readonly type: 'new-cluster'; readonly request: NewClusterRequest }
 
 /** Why a request had no effect. etcd-api turns each into etcd's own code and text. */
 export type KvErrorCode =
+  | AuthErrorCode
   | 'COMPACTED'
+  | 'CORRUPT'
   | 'FUTURE_REVISION'
   | 'KEY_NOT_FOUND'
   | 'LEASE_EXISTS'
   | 'LEASE_NOT_FOUND'
+  | 'NO_SPACE'
   | 'UNKNOWN_COMMAND'
 
 export interface KvFailure {
@@ -245,4 +310,9 @@ export type KvResult =
   | LeaseRevokeResult
   | LeaseRenewResult
   | LeaseCheckpointResult
+  | AuthResult
+  | RemoveMembersResult
+  | AlarmResult
+  | DowngradeResult
+  | NewClusterResult
   | KvFailure

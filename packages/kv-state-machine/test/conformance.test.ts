@@ -1,6 +1,13 @@
 import { stateMachineConformance } from '@coracle/raft-core/conformance'
 import { describe, test } from 'vitest'
-import { encodeCommand, kvStateMachine, type KvCommand, type KvStateMachine } from '../src/index.ts'
+import {
+  attributeCommand,
+  encodeCommand,
+  kvStateMachine,
+  type KvCommand,
+  type KvStateMachine,
+} from '../src/index.ts'
+import { grant, userAdd } from './auth-requests.ts'
 import { compare, del, op, put, range, txn } from './requests.ts'
 
 const commands: KvCommand[] = [
@@ -32,13 +39,34 @@ const commands: KvCommand[] = [
   { type: 'lease-revoke', request: { id: 9n, renewal: 1 } },
   { type: 'lease-revoke', request: { id: 9n, renewal: 2 } },
   { type: 'put', request: put('e', '', { ignoreValue: true, prevKv: true }) },
+  { type: 'auth', request: userAdd('root') },
+  { type: 'auth', request: userAdd('ann') },
+  { type: 'auth', request: { type: 'user-grant-role', user: 'root', role: 'root' } },
+  { type: 'auth', request: { type: 'role-add', role: 'r' } },
+  { type: 'auth', request: { type: 'user-grant-role', user: 'ann', role: 'r' } },
+  { type: 'auth', request: grant('r', 'readwrite', 'k', 'm') },
+  { type: 'auth', request: { type: 'enable' } },
+  { type: 'put', request: put('k1', 'nobody') },
 ]
+
+const asAnn = { user: 'ann', revision: 6 }
+const attributed: KvCommand[] = [
+  { type: 'put', request: put('k1', '1') },
+  { type: 'put', request: put('z', 'not hers') },
+  { type: 'auth', request: { type: 'disable' } },
+]
+
+const disable: KvCommand = { type: 'auth', request: { type: 'disable' } }
 
 describe('the contract of a state machine', () => {
   stateMachineConformance({
     test,
     create: () => kvStateMachine(),
-    commands: commands.map(encodeCommand),
+    commands: [
+      ...commands.map(encodeCommand),
+      ...attributed.map((command) => attributeCommand(encodeCommand(command), asAnn)),
+      attributeCommand(encodeCommand(disable), { user: 'root', revision: 6 }),
+    ],
     observe: (machine) => {
       const kv = machine as KvStateMachine
       return [
@@ -49,6 +77,10 @@ describe('the contract of a state machine', () => {
         kv.hashKv(0),
         kv.members(),
         kv.leases(),
+        kv.auth.enabled,
+        kv.auth.revision,
+        kv.auth.userNames().map((name) => kv.auth.user(name)),
+        kv.auth.roleNames().map((name) => kv.auth.role(name)),
         kv.leases().map(({ id }) => kv.keysOfLease(id)),
         kv.range(range('a', '\0')),
         kv.range(range('a', '\0', { revision: 3 })),

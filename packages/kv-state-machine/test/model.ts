@@ -84,6 +84,8 @@ export class Model {
       }
       case 'publish-member':
         return { type: 'publish-member', revision: this.revision }
+      case 'auth':
+        throw new TypeError('the model knows neither users nor roles')
       case 'lease-grant': {
         const { id, ttl } = command.request
         if (this.#lease(id) !== undefined) return fail('LEASE_EXISTS')
@@ -123,6 +125,11 @@ export class Model {
         }
         return { type: 'lease-checkpoint', revision: this.revision }
       }
+      case 'remove-members':
+      case 'alarm':
+      case 'downgrade':
+      case 'new-cluster':
+        throw new Error(`${command.type} is not about keys: it has tests of its own`)
     }
   }
 

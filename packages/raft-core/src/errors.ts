@@ -11,8 +11,10 @@ import type { NodeId } from './types.ts'
  * | `MEMBERSHIP_CHANGE_PENDING` | no | wait for the change under way |
  * | `MEMBERSHIP_CHANGE_REFUSED` | no | look at the message: the change makes no sense as it is |
  * | `OUTCOME_UNKNOWN` | perhaps | try again only if doing it twice is harmless |
- * | `UNAVAILABLE` | nothing was to happen | the cluster has no majority just now: try again later |
+ * | `UNAVAILABLE` | nothing was to happen | no majority, or no room, just now: try again later |
  * | `COMPACTED` | nothing was to happen | the log no longer holds these entries |
+ * | `RECOVERY_REFUSED` | no | look at the message: the recovery would do harm as it is |
+ * | `REMOVED` | perhaps | the cluster has removed this node: look at `cause` of `STOPPED` for it |
  * | `STOPPED` | perhaps | the node was disposed, or failed for the reason in `cause` |
  */
 export type RaftErrorCode =
@@ -24,6 +26,8 @@ export type RaftErrorCode =
   | 'OUTCOME_UNKNOWN'
   | 'UNAVAILABLE'
   | 'COMPACTED'
+  | 'RECOVERY_REFUSED'
+  | 'REMOVED'
   | 'STOPPED'
 
 /** An operating error. The `code` is part of the API; the message is for people and may change. */

@@ -8,10 +8,13 @@ export {
   type Applied,
   type NodeStatus,
   type RaftNode,
+  type ReadOptions,
   startNode,
   type StartOptions,
   type Waiting,
 } from './node/node.ts'
+export { recoverCluster, type Recovery, type RecoveryOptions } from './node/recover-cluster.ts'
+export type { Consistency } from './node/reads.ts'
 export type { PeerStatus } from './protocol/progress.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'
 export { LogOutline, type StoredLog } from './contracts/log-outline.ts'
@@ -20,6 +23,11 @@ export type { Transport, TransportHandlers } from './contracts/transport.ts'
 export { type Environment, systemEnvironment } from './environment.ts'
 export { assert, InvariantError, RaftError, type RaftErrorCode } from './errors.ts'
 export type * from './messages.ts'
-export { type NodeOptions, type ProtocolOptions, resolveOptions } from './options.ts'
+export {
+  type LiveOptions,
+  type NodeOptions,
+  type ProtocolOptions,
+  resolveOptions,
+} from './options.ts'
 export type { RaftEvent, Role, Trace } from './trace.ts'
 export * from './types.ts'

@@ -4,7 +4,7 @@
  * Every message starts with the same four fields in the same order. `term` is always the sender's
  * own current term, so that the rule for terms (Rules for Servers) needs no exception.
  */
-import type { Entry, LogIndex, NodeId, Position, SnapshotMeta, Term } from './types.ts'
+import type { Entry, LogIndex, Membership, NodeId, Position, SnapshotMeta, Term } from './types.ts'
 
 interface Header<Type extends string> {
   readonly type: Type
@@ -94,8 +94,18 @@ export interface ProposeReply extends Header<'propose-reply'> {
   readonly id: number
   /** How many of the commands, from the first on, were appended, one after the other. */
   readonly accepted: number
-  /** Where the first of them stands. */
+  /** Where the first of them stands; index 0 if the first command is too large for the leader. */
   readonly first: Position
+}
+
+/**
+ * "You are no member any more": the answer to whatever a removed node asks. One that was away when
+ * it was removed hears of it nowhere else, for nobody sends it the log.
+ */
+export interface Removed extends Header<'removed'> {
+  /** Where `membership`, which is committed, stands in the log. */
+  readonly index: LogIndex
+  readonly membership: Membership
 }
 
 export type Message =
@@ -113,5 +123,6 @@ export type Message =
   | ReadIndexReply
   | Propose
   | ProposeReply
+  | Removed
 
 export type MessageType = Message['type']

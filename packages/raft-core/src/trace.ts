@@ -24,6 +24,8 @@ export type RaftEvent =
       readonly why: string
     })
   | (Event<'role-changed'> & { readonly role: Role; readonly leader: NodeId | null })
+  /** It stood still for an election timeout: its disk hands over, its process asks a majority first. */
+  | (Event<'leader-stalled'> & { readonly why: 'disk' | 'process' })
   | (Event<'entries-appended'> & { readonly from: LogIndex; readonly last: Position })
   | (Event<'entries-truncated'> & { readonly from: LogIndex })
   | (Event<'entries-committed'> & { readonly index: LogIndex })
@@ -38,6 +40,8 @@ export type RaftEvent =
   | (Event<'membership-changed'> & { readonly membership: Membership })
   | (Event<'snapshot-taken'> & { readonly position: Position })
   | (Event<'snapshot-installed'> & { readonly position: Position })
+  /** The cluster goes on without this node, as the membership at `index` says. */
+  | (Event<'node-removed'> & { readonly index: LogIndex })
   | (Event<'node-failed'> & { readonly cause: unknown })
 
 /** Called synchronously with every event; must not throw. Costs nothing where it is not given. */

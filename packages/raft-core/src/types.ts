@@ -76,7 +76,15 @@ export interface Membership {
   readonly learners: readonly NodeId[]
   /** Every node named above, with its address. */
   readonly peers: readonly Peer[]
+  /**
+   * Who left, and where it was found, in the order they left: their ids are never given to others,
+   * and one that missed its removal is told. The newest {@link MAX_REMOVED} are kept.
+   */
+  readonly removed: readonly Peer[]
 }
+
+/** How many removed nodes a membership remembers. */
+export const MAX_REMOVED = 1_024
 
 /** Describes a snapshot: the state after `position.index` was applied, and who took part then (§7). */
 export interface SnapshotMeta {
@@ -96,7 +104,7 @@ export function bootstrapMembership(peers: readonly Peer[]): Membership {
   const sorted = [...peers].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
   const voters = sorted.map((peer) => peer.id)
   if (new Set(voters).size !== voters.length) throw new RangeError('a node id appears twice')
-  return { voters, outgoing: [], learners: [], peers: sorted }
+  return { voters, outgoing: [], learners: [], peers: sorted, removed: [] }
 }
 
 /**
@@ -104,7 +112,10 @@ export function bootstrapMembership(peers: readonly Peer[]): Membership {
  * change more than one voter, by way of joint consensus (§6).
  */
 export type MembershipChange =
-  /** A node that is no member yet. Better made a learner first, so that its log is there when it counts. */
+  /**
+   * A node that never was a member. Better made a learner first, so that its log is there when it
+   * counts.
+   */
   | { readonly type: 'add-voter'; readonly peer: Peer }
   | { readonly type: 'add-learner'; readonly peer: Peer }
   /** Refused until the learner's log has nearly caught up (thesis 4.2.1). */

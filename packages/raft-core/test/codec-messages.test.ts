@@ -1,6 +1,13 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CodecError, decodeMessage, encodeMessage, writeEntry, Writer } from '../src/codec/index.ts'
+import {
+  CodecError,
+  decodeMessage,
+  encodeMessage,
+  MESSAGE_VERSION,
+  writeEntry,
+  Writer,
+} from '../src/codec/index.ts'
 import type { Entry, Message, MessageType, NodeId } from '../src/index.ts'
 
 const integer = fc.maxSafeNat()
@@ -34,12 +41,20 @@ const appended = fc
 const membership = fc.uniqueArray(id, { minLength: 1, maxLength: 7 }).chain((ids) => {
   const sorted = ids.toSorted((a, b) => (a < b ? -1 : 1))
   return fc
-    .tuple(fc.nat(sorted.length), fc.subarray(sorted), fc.array(fc.string(), { minLength: 7 }))
-    .map(([voters, outgoing, addresses]) => ({
+    .tuple(
+      fc.nat(sorted.length),
+      fc.subarray(sorted),
+      fc.array(fc.string(), { minLength: 7 }),
+      fc.uniqueArray(fc.string({ unit: 'binary-ascii', maxLength: 9 }), { maxLength: 3 }),
+    )
+    .map(([voters, outgoing, addresses, gone]) => ({
       voters: sorted.slice(0, voters),
       outgoing,
       learners: sorted.slice(voters),
       peers: sorted.map((peer, at) => ({ id: peer, address: addresses[at] ?? '' })),
+      removed: gone
+        .filter((each) => !sorted.includes(each))
+        .map((each) => ({ id: each, address: 'gone' })),
     }))
 })
 
@@ -78,6 +93,7 @@ const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: nu
   }),
   propose: fc.record({ id: integer, commands: fc.array(bytes, { maxLength: 20 }) }),
   'propose-reply': fc.record({ id: integer, accepted: integer, first: position }),
+  removed: fc.record({ index: integer, membership }),
 }
 
 const head = fc.record({ from: id, to: id, term: integer })
@@ -169,7 +185,7 @@ describe('bytes that were not written by us', () => {
           altered[at] = (altered[at] ?? 0) ^ flip
         }
         const decoded = tryDecode(altered)
-        if (decoded !== null) expect(encodeMessage(decoded)).toEqual(altered)
+        if (decoded !== null && altered[0] === 1) expect(encodeMessage(decoded)).toEqual(altered)
       }),
       { numRuns: 3_000 },
     )
@@ -192,15 +208,51 @@ describe('bytes that were not written by us', () => {
     expect(() => decodeMessage(claim, ENDS)).toThrow(CodecError)
   })
 
-  test('are refused in a version or of a type that is not known', () => {
+  test('are refused in version 0, or if this version should know their type and does not', () => {
     const encoded = encodeMessage({ type: 'timeout-now', ...ENDS, term: 1 })
-    expect(tryDecode(encoded.with(0, 2))).toBeNull()
-    expect(tryDecode(encoded.with(1, 14))).toBeNull()
+    expect(() => decodeMessage(encoded.with(0, 0), ENDS)).toThrow(CodecError)
+    expect(() => decodeMessage(encoded.with(1, 200), ENDS)).toThrow(CodecError)
   })
 
   test('are refused when an integer is beyond 2^53 - 1', () => {
     const encoded = encodeMessage({ type: 'timeout-now', ...ENDS, term: Number.MAX_SAFE_INTEGER })
     expect(tryDecode(encoded.with(encoded.length - 2, 0x20))).toBeNull()
+  })
+})
+
+describe('a message of a later version', () => {
+  const added = fc.uint8Array({ maxLength: 30 })
+  const later = (message: Message, more: Uint8Array): Uint8Array => {
+    const bytes = new Uint8Array([...encodeMessage(message), ...more])
+    bytes[0] = MESSAGE_VERSION + 1
+    return bytes
+  }
+
+  test('is read as what this version knows of it', () => {
+    fc.assert(
+      fc.property(anyMessage, added, (message, more) => {
+        expect(decodeMessage(later(message, more), message)).toEqual(message)
+      }),
+    )
+  })
+
+  test('is null if its type is unknown, and never an error', () => {
+    fc.assert(
+      fc.property(anyMessage, fc.integer({ min: 100, max: 255 }), added, (message, type, more) => {
+        expect(decodeMessage(later(message, more).with(1, type), message)).toBeNull()
+      }),
+    )
+  })
+
+  test('is refused all the same if what this version knows of it is cut short', () => {
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        const bytes = later(message, new Uint8Array())
+        for (let length = 0; length < bytes.length; length++)
+          expect(() => decodeMessage(bytes.subarray(0, length), message)).toThrow(CodecError)
+      }),
+      { numRuns: 30 },
+    )
   })
 })
 
@@ -210,7 +262,7 @@ describe('entries', () => {
   test('are views into the bytes, so that a transport decides when to copy', () => {
     const encoded = encodeMessage(append([first]))
     const decoded = decodeMessage(encoded, ENDS)
-    if (decoded.type !== 'append-entries') throw new Error('another message')
+    if (decoded?.type !== 'append-entries') throw new Error('another message')
     expect(decoded.entries[0]?.data.buffer).toBe(encoded.buffer)
   })
 

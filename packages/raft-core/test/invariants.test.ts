@@ -28,8 +28,38 @@ describe('a state that cannot be is found out', () => {
     ['only rounds that began are answered', (raft) => (raft.peers[0]!.ackedRound = 9)],
     ['only who replicates has messages on the way', (raft) => raft.peers[1]!.inflight.push(4, 1)],
     ['every waiting read is counted', (raft) => (raft.reads.count = 1)],
+    ['only a round that began can settle a doubt', (raft) => (raft.doubtedRound = 9)],
+    ['who wants no leases has none', (raft) => raft.lease.stamps.push({ round: 0, sentAt: 0 })],
+    [
+      'no lease outlives the word to campaign',
+      (raft) => (raft.transfer = { to: 'b', elapsed: 0, asked: true, isForced: false }),
+    ],
   ])('%s', (rule, damage) => {
     const raft = leader()
+    expect(() => checkState(raft)).not.toThrow()
+    damage(raft)
+    expect(() => checkState(raft)).toThrow(rule)
+  })
+})
+
+describe('a lease that cannot be is found out', () => {
+  test.each<[string, Damage]>([
+    [
+      'only rounds that began are stamped',
+      ({ lease }) => lease.stamps.push({ round: 9, sentAt: 0 }),
+    ],
+    ['only rounds that began are stamped', (raft) => (raft.now = 4999)],
+    ['rounds are stamped in order', ({ lease }) => lease.stamps.push({ round: 1, sentAt: 0 })],
+    ['stamps of rounds are bounded', ({ lease }) => (lease.stamps.length = 11)],
+    [
+      'only a leader counts on a lease',
+      (raft) => Object.assign(raft, { role: 'follower', leader: null, peers: [] }),
+    ],
+  ])('%s', (rule, damage) => {
+    const a = server({ terms: [1, 1] }, { reads: 'lease' })
+    a.clock(5000)
+    a.lead()
+    const raft = stateOf(a.raft)
     expect(() => checkState(raft)).not.toThrow()
     damage(raft)
     expect(() => checkState(raft)).toThrow(rule)
@@ -44,6 +74,7 @@ describe('a step that cannot be is found out', () => {
     ['what is applied stays applied', (raft) => (raft.appliedIndex = 1)],
     ['a committed entry never changes', (raft) => raft.log.truncate(4)],
     ['rounds only grow', (raft) => (raft.reads.round = -1)],
+    ['time never falls', (raft) => (raft.now = -1)],
     ['what matches stays', (raft) => (raft.peers[0]!.matchIndex = 1)],
     ['a leader leads one term', (raft) => (raft.term = 3)],
     [

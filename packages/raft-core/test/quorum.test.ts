@@ -11,6 +11,7 @@ const members = (voters: readonly NodeId[], outgoing: readonly NodeId[] = []): M
   outgoing,
   learners: [],
   peers: [],
+  removed: [],
 })
 
 /** All subsets of `of` that hold more than half of it. */

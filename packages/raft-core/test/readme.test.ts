@@ -3,8 +3,9 @@ import { resolveOptions } from '../src/options.ts'
 
 const UNITS: Record<string, number> = { KiB: 1 << 10, MiB: 1 << 20 }
 
-function valueOf(words: string): number | boolean {
+function valueOf(words: string): number | boolean | string {
   if (words === 'true' || words === 'false') return words === 'true'
+  if (/^[a-z]+$/.test(words)) return words
   const [number, unit] = words.split(' ')
   return Number(number) * (unit === undefined ? 1 : (UNITS[unit] as number))
 }

@@ -14,9 +14,11 @@ import {
   preVoteReply,
   readIndex,
   readIndexReply,
+  removed,
   requestVote,
   timeoutNow,
   vote,
+  without,
 } from './support/messages.ts'
 import { type Server, server } from './support/server.ts'
 
@@ -43,6 +45,7 @@ const messages: Record<Type, (term: Term) => Message> = {
   'timeout-now': (term) => timeoutNow({ from: 'b', term }),
   'read-index': (term) => readIndex({ from: 'b', term, id: 1 }),
   'read-index-reply': (term) => readIndexReply({ from: 'b', term, id: 1, index: 1 }),
+  removed: (term) => removed({ from: 'b', term, index: 9, membership: without('a') }),
 }
 
 /** A member of {a, b, c} at term 5 that has heard from nobody for an election timeout. */
@@ -67,6 +70,7 @@ function outcome(role: Role, type: Type, term: Term): string {
   if (a.raft.leader !== null && a.raft.leader !== 'a') words.push(`follows ${a.raft.leader}`)
   if (a.raft.role === 'follower' && a.raft.lastIndex > lastIndex) words.push('appends')
   if (role === 'leader' && a.raft.commitIndex > 1) words.push('commits')
+  if (a.raft.isRemoved) words.push('is removed')
   if (a.reads.length > 0) words.push('settles the read')
   for (const message of left)
     if (message.to === 'b')
@@ -118,6 +122,12 @@ const onlyFollowers: Expected = {
   stale: OVER,
   newer: TAKES_OVER,
 }
+/** Whatever its term: nobody ever becomes a member again. */
+const leaves: Expected = {
+  same: 'follower of 5, is removed',
+  stale: 'follower of 5, is removed',
+  newer: 'follower of 6, is removed',
+}
 const ALIVE = 'ignored: the leader is alive'
 
 /** Complete by construction: a role or a message without a row does not compile. */
@@ -135,6 +145,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     'timeout-now': { same: 'candidate of 6, request-vote', stale: OVER, newer: TAKES_OVER },
     'read-index': cannotTell,
     'read-index-reply': told,
+    removed: { ...leaves, same: 'is removed', stale: 'is removed' },
   },
   'pre-candidate': {
     'pre-vote': { same: 'yes', stale: 'no', newer: 'follower of 6, yes' },
@@ -149,6 +160,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     'timeout-now': onlyFollowers,
     'read-index': cannotTell,
     'read-index-reply': told,
+    removed: leaves,
   },
   candidate: {
     'pre-vote': { same: 'yes', stale: 'no', newer: 'follower of 6, yes' },
@@ -164,6 +176,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     'timeout-now': onlyFollowers,
     'read-index': cannotTell,
     'read-index-reply': told,
+    removed: leaves,
   },
   leader: {
     'pre-vote': { same: 'no', stale: 'no', newer: ALIVE },
@@ -180,6 +193,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     // It is answered once a majority has confirmed it, whatever the term of the asker was.
     'read-index': { same: 'nothing', stale: 'nothing', newer: 'follower of 6, read-index-reply' },
     'read-index-reply': told,
+    removed: leaves,
   },
 }
 

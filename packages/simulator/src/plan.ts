@@ -59,7 +59,7 @@ export function drawPlan(random: Random): Plan {
   const options = drawOptions(random.derive('options'))
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
   const burst = random.pick([1, 1, 4, 16])
-  return {
+  const plan: Plan = {
     nodes: random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]),
     options,
     network: drawNetwork(random.derive('network'), electionMs),
@@ -91,6 +91,16 @@ export function drawPlan(random: Random): Plan {
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
   }
+  return random.derive('leases').chance(0.4) ? withLeases(plan) : plan
+}
+
+/** Reads rest on clocks, which differ as much as the nodes are told to expect, and no more. */
+function withLeases(plan: Plan): Plan {
+  const slowest = 1 - plan.drift
+  const fastest = 1 + plan.drift
+  const maxClockDrift = 1 - slowest / fastest
+  const options = { preVote: true, checkQuorum: true, reads: 'lease', maxClockDrift } as const
+  return { ...plan, options: { ...plan.options, ...options } }
 }
 
 type DrawnOptions = Plan['options']

@@ -151,6 +151,7 @@ class Session implements Storage {
   readonly #random: Random
   readonly #persisted: (batch: AppendBatch) => void
   #isCut = false
+  #isLoaded = false
   /** Forgotten, but a crash before the next write brings some of it back. */
   #forgotten: Position | null = null
   #isLogBusy = false
@@ -180,6 +181,8 @@ class Session implements Storage {
   }
 
   async load(): Promise<Stored> {
+    assert(!this.#isLoaded, 'a storage is loaded only once')
+    this.#isLoaded = true
     await this.#take(this.#latency())
     const { hardState, snapshot, outline } = this.#content
     return { hardState, snapshot: snapshot?.meta ?? null, ...outline.stored() }

@@ -122,7 +122,8 @@ export class VirtualNetwork {
     if (receiver === undefined) return
     const wait = receiver.station.stalledUntil() - this.clock.now
     if (wait > 0) return this.clock.afterQuietly(wait, () => this.#arrive(from, to, bytes))
-    receiver.handlers.onMessage(decodeMessage(bytes, { from, to }))
+    const message = decodeMessage(bytes, { from, to })
+    if (message !== null) receiver.handlers.onMessage(message)
   }
 
   #lose(from: NodeId, to: NodeId): void {

@@ -21,7 +21,7 @@ describe('a scenario that makes no sense is refused by its line', () => {
     ['nodes a\ncampaign b', 'line 2: there is no node b'],
     ['nodes a b c\n\nstall b', 'line 3: '],
     ['nodes a\ntick a soon', 'line 2: "soon" is not a number'],
-    ['nodes a\ncampaign a\n\nstatus a', 'line 3: nobody expects "a asks who would vote'],
+    ['nodes a b\ncampaign a\n\nstatus a', 'line 3: nobody expects "a asks who would vote'],
   ])('%j', (text, message) => {
     if (message === 'line 3: ') return expect(runScenario(text)).toBe(text)
     expect(() => runScenario(text)).toThrow(ScenarioError)

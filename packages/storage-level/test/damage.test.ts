@@ -362,7 +362,7 @@ describe('a write that fails', () => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
       yield Uint8Array.of(1, 2, 3)
     }
-    const membership = { voters: [], outgoing: [], learners: [], peers: [] }
+    const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
     const { storage, break: breakDisk } = fragile()
     await storage.load()
     await storage.writeSnapshot({ position: { index: 1, term: 1 }, membership }, chunks())

@@ -53,7 +53,7 @@ async function writeSnapshot(storage: LevelStorage, index: number, length: numbe
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(length).fill(index)
   }
-  const membership = { voters: [], outgoing: [], learners: [], peers: [] }
+  const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
   await storage.writeSnapshot({ position: { index, term: 1 }, membership }, chunks())
 }
 
@@ -122,7 +122,7 @@ test('the chunks of a snapshot whose stream failed are removed', async () => {
   }
   await using storage = open()
   await storage.load()
-  const membership = { voters: [], outgoing: [], learners: [], peers: [] }
+  const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
   const meta = { position: { index: 1, term: 1 }, membership }
   await expect(storage.writeSnapshot(meta, broken())).rejects.toThrow('the stream broke')
   await eventually(async () => expect(await generations()).toEqual([]))

@@ -105,6 +105,7 @@ class MemoryStorage implements Storage {
   state: 'open' | 'disposed' | 'crashed' = 'open'
   readonly #content: Content
   readonly #sync: (() => Promise<void>) | null
+  #isLoaded = false
   /** A compaction is written down with the next append, so that a crash before that undoes it. */
   #compaction: Position | null = null
 
@@ -115,6 +116,8 @@ class MemoryStorage implements Storage {
 
   async load(): Promise<Stored> {
     this.#checkOpen()
+    if (this.#isLoaded) throw new TypeError('a storage is loaded only once')
+    this.#isLoaded = true
     const { hardState, snapshot, outline } = this.#content
     return { hardState, snapshot: snapshot?.meta ?? null, ...outline.stored() }
   }

@@ -85,7 +85,7 @@ describe('memoryDisk', () => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
       yield Uint8Array.of(1)
     }
-    const membership = { voters: [], outgoing: [], learners: [], peers: [] }
+    const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
     const storage = disk.open()
     const writing = storage.writeSnapshot({ position: { index: 1, term: 1 }, membership }, chunks())
     expect(await settled(writing)).toBe(false)

@@ -15,8 +15,8 @@ export async function receiveSnapshot(
   const opening = await frames.next()
   if (opening.done === true) throw new CodecError('a snapshot has no opening message')
   const message = decodeMessage(unseal(opening.value), ends)
-  if (message.type !== 'install-snapshot')
-    throw new CodecError(`a snapshot cannot open with ${message.type}`)
+  if (message?.type !== 'install-snapshot')
+    throw new CodecError('a snapshot opens with install-snapshot')
   await handlers.onSnapshot(message, chunksOf(frames))
 }
 

@@ -92,7 +92,7 @@ function send(from: Name, to: Name, ...rounds: number[]): void {
 function sendSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<void> {
   const meta = {
     position: { term: 1, index: 1 },
-    membership: { voters: [], outgoing: [], learners: [], peers: [] },
+    membership: { voters: [], outgoing: [], learners: [], peers: [], removed: [] },
   }
   const message: InstallSnapshot = { type: 'install-snapshot', from: 'a', to: 'b', term: 1, meta }
   return nodes.a.sendSnapshot(message, chunks, { signal: new AbortController().signal })

@@ -22,8 +22,8 @@ export function receiveSnapshot(connection: Connection, receiving: Receiving): v
   connection.onClosed((why) => chunks.fail(why))
   connection.onPayload((payload) => {
     const message = decodeMessage(payload, { from, to })
-    if (message.type !== 'install-snapshot')
-      throw new ProtocolError(`a snapshot cannot open with ${message.type}`)
+    if (message?.type !== 'install-snapshot')
+      throw new ProtocolError('a snapshot opens with install-snapshot')
     connection.onPayload((frame) => chunks.take(frame))
     serve(connection, handlers, message, chunks)
   })

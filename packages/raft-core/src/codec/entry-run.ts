@@ -51,8 +51,16 @@ export function writeEntryRun(
   }
 }
 
-/** The `count` entries that make up `bytes`, with views into it as their data. Throws a CodecError. */
-export function readEntryRun(bytes: Uint8Array, count: number, after: Position): readonly Entry[] {
+/**
+ * The `count` entries that make up `bytes`, with views into it as their data. Throws a CodecError,
+ * also if anything is left over, unless it `mayGoOn`.
+ */
+export function readEntryRun(
+  bytes: Uint8Array,
+  count: number,
+  after: Position,
+  { mayGoOn }: { readonly mayGoOn: boolean },
+): readonly Entry[] {
   const { buffer, byteOffset } = bytes
   const view = new DataView(buffer, byteOffset, bytes.byteLength)
   const entries: Entry[] = []
@@ -74,7 +82,8 @@ export function readEntryRun(bytes: Uint8Array, count: number, after: Position):
     at += length
     last = entry
   }
-  if (at < bytes.byteLength) throw new CodecError(`${bytes.byteLength - at} bytes are left over`)
+  if (at < bytes.byteLength && !mayGoOn)
+    throw new CodecError(`${bytes.byteLength - at} bytes are left over`)
   return entries
 }
 

@@ -1,6 +1,11 @@
 /**
  * What transports carry: version, type, term, then the fields of that type in the order of their
  * interface. The ids are left out: a connection names both of its ends once, when it opens.
+ *
+ * Nodes of different versions work together, so that a cluster can be upgraded one node at a time.
+ * A later version adds types, and fields at the end of a type; a reader drops the types and passes
+ * over the fields that it does not know. What cannot be had that way raises the version of the
+ * protocol, on which the two ends of a connection agree when it opens.
  */
 import type {
   AppendEntries,
@@ -12,9 +17,16 @@ import type {
 import type { Entry, NodeId, Term } from '../types.ts'
 import { CodecError, Reader, Writer } from './bytes.ts'
 import { entryRunBytes, readEntryRun, RUN_ENTRY_BYTES, writeEntryRun } from './entry-run.ts'
-import { readPosition, readSnapshotMeta, writePosition, writeSnapshotMeta } from './records.ts'
+import {
+  readMembership,
+  readPosition,
+  readSnapshotMeta,
+  writeMembership,
+  writePosition,
+  writeSnapshotMeta,
+} from './records.ts'
 
-/** The version that is written, and the only one that is read. */
+/** The version that is written. Any from 1 on is read. */
 export const MESSAGE_VERSION = 1
 
 /** The place of a type in this list is its byte on the wire: new ones go to the end. */
@@ -33,6 +45,7 @@ const MESSAGE_TYPES = [
   'read-index-reply',
   'propose',
   'propose-reply',
+  'removed',
 ] as const satisfies readonly MessageType[]
 
 const TYPE_BYTES = new Map<MessageType, number>(MESSAGE_TYPES.map((type, byte) => [type, byte]))
@@ -68,19 +81,23 @@ export function encodeMessage(
 }
 
 /**
- * The message that `bytes` hold. Entries and commands are views into `bytes`: whoever owns these
- * decides when to copy. Throws a {@link CodecError}, and nothing else, for anything that
- * {@link encodeMessage} cannot have written.
+ * The message that `bytes` hold; null if it is of a type that only later versions know. Entries and
+ * commands are views into `bytes`: whoever owns these decides when to copy. Throws a
+ * {@link CodecError}, and nothing else, for anything that {@link encodeMessage} of no version can
+ * have written.
  */
-export function decodeMessage(bytes: Uint8Array, ends: Ends): Message {
+export function decodeMessage(bytes: Uint8Array, ends: Ends): Message | null {
   const reader = new Reader(bytes)
   const version = reader.u8()
-  if (version !== MESSAGE_VERSION)
-    throw new CodecError(`a message has version ${version}, and only ${MESSAGE_VERSION} is known`)
+  if (version === 0) throw new CodecError('a message has version 0')
+  const isLater = version > MESSAGE_VERSION
   const type = MESSAGE_TYPES[reader.u8()]
-  if (type === undefined) throw new CodecError('a message has an unknown type')
-  const message = readFields(reader, type, ends, reader.u64())
-  reader.end()
+  if (type === undefined) {
+    if (isLater) return null
+    throw new CodecError('a message has an unknown type')
+  }
+  const message = readFields(reader, type, { ...ends, isLater }, reader.u64())
+  if (!isLater) reader.end()
   return message
 }
 
@@ -126,10 +143,19 @@ function writeFields(writer: Writer, message: Message): void {
       writer.u64(message.id)
       writer.u64(message.accepted)
       return writePosition(writer, message.first)
+    case 'removed':
+      writer.u64(message.index)
+      return writeMembership(writer, message.membership)
   }
 }
 
-function readFields(reader: Reader, type: MessageType, { from, to }: Ends, term: Term): Message {
+/** Where a message comes from, and whether a later version may have added to it. */
+interface Source extends Ends {
+  readonly isLater: boolean
+}
+
+function readFields(reader: Reader, type: MessageType, source: Source, term: Term): Message {
+  const { from, to } = source
   switch (type) {
     case 'pre-vote':
       return { type, from, to, term, lastLog: readPosition(reader) }
@@ -141,7 +167,7 @@ function readFields(reader: Reader, type: MessageType, { from, to }: Ends, term:
     case 'request-vote-reply':
       return { type, from, to, term, granted: reader.boolean() }
     case 'append-entries':
-      return readAppendEntries(reader, { from, to }, term)
+      return readAppendEntries(reader, source, term)
     case 'append-entries-reply': {
       const accepted = reader.boolean()
       const index = reader.u64()
@@ -173,6 +199,10 @@ function readFields(reader: Reader, type: MessageType, { from, to }: Ends, term:
       const accepted = reader.u64()
       return { type, from, to, term, id, accepted, first: readPosition(reader) }
     }
+    case 'removed': {
+      const index = reader.u64()
+      return { type, from, to, term, index, membership: readMembership(reader) }
+    }
   }
   return type satisfies never
 }
@@ -195,13 +225,19 @@ function withEntries(writer: Writer, { prevLog, entries, term }: AppendEntries):
   return whole
 }
 
-function readAppendEntries(reader: Reader, { from, to }: Ends, term: Term): AppendEntries {
+function readAppendEntries(
+  reader: Reader,
+  { from, to, isLater }: Source,
+  term: Term,
+): AppendEntries {
   const prevLog = readPosition(reader)
   const commitIndex = reader.u64()
   const round = reader.u64()
   const count = reader.count(RUN_ENTRY_BYTES)
   const entries =
-    count === 0 ? NO_ENTRIES : readEntryRun(reader.raw(reader.remaining), count, prevLog)
+    count === 0
+      ? NO_ENTRIES
+      : readEntryRun(reader.raw(reader.remaining), count, prevLog, { mayGoOn: isLater })
   if ((entries.at(-1)?.term ?? 0) > term)
     throw new CodecError('an entry is of a later term than its sender')
   return { type: 'append-entries', from, to, term, prevLog, entries, commitIndex, round }

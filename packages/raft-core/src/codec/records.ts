@@ -1,6 +1,11 @@
 /**
  * What storages keep, as bytes. `encode` and `decode` deal in whole records, which begin with their
  * version; `write` and `read` in the bare fields, for records and messages that contain them.
+ *
+ * Memberships and what describes snapshots travel from node to node in entries and streams, so an
+ * older node may meet those of a newer one: a later version only adds fields at the end, and a
+ * reader passes over those that it does not know. The rest stays on one disk, and is refused in any
+ * other version: what a reader cannot know it must not guess.
  */
 import type {
   Entry,
@@ -15,11 +20,14 @@ import type {
 } from '../types.ts'
 import { CodecError, Reader, Writer } from './bytes.ts'
 
-/** The version that is written. Readers refuse any other: what they cannot know they must not guess. */
+/** The version that is written. */
 export const RECORD_VERSION = 1
 
 /** What an encoded entry takes beside its data, in bytes. */
 export const ENTRY_OVERHEAD_BYTES = 22
+
+/** Two lengths, of an id and of an address. */
+const LEAST_PEER_BYTES = 5
 
 const ENTRY_TYPES: readonly EntryType[] = ['command', 'no-op', 'membership']
 
@@ -46,7 +54,7 @@ export function encodeMembership(membership: Membership): Uint8Array {
 }
 
 export function decodeMembership(bytes: Uint8Array): Membership {
-  return decode(bytes, readMembership)
+  return decode(bytes, readMembership, { travels: true })
 }
 
 export function encodeSnapshotMeta(meta: SnapshotMeta): Uint8Array {
@@ -54,7 +62,7 @@ export function encodeSnapshotMeta(meta: SnapshotMeta): Uint8Array {
 }
 
 export function decodeSnapshotMeta(bytes: Uint8Array): SnapshotMeta {
-  return decode(bytes, readSnapshotMeta)
+  return decode(bytes, readSnapshotMeta, { travels: true })
 }
 
 export function encodeTermRuns(runs: readonly TermRun[]): Uint8Array {
@@ -109,21 +117,17 @@ export function writeMembership(writer: Writer, membership: Membership): void {
   writeIds(writer, membership.voters)
   writeIds(writer, membership.outgoing)
   writeIds(writer, membership.learners)
-  writer.u32(membership.peers.length)
-  for (const peer of membership.peers) {
-    writer.shortString(peer.id)
-    writer.string(peer.address)
-  }
+  writePeers(writer, membership.peers)
+  writePeers(writer, membership.removed)
 }
 
 export function readMembership(reader: Reader): Membership {
   const voters = readIds(reader)
   const outgoing = readIds(reader)
   const learners = readIds(reader)
-  const peers: Peer[] = []
-  for (let left = reader.count(5); left > 0; left--)
-    peers.push({ id: reader.shortString(), address: reader.string() })
-  const membership = { voters, outgoing, learners, peers }
+  const peers = readPeers(reader)
+  const removed = readPeers(reader)
+  const membership = { voters, outgoing, learners, peers, removed }
   const fault = faultOf(membership)
   if (fault !== null) throw new CodecError(fault)
   return membership
@@ -166,14 +170,34 @@ function encode<T>(
   return writer.finish()
 }
 
-function decode<T>(bytes: Uint8Array, read: (reader: Reader) => T): T {
+function decode<T>(
+  bytes: Uint8Array,
+  read: (reader: Reader) => T,
+  { travels }: { readonly travels: boolean } = { travels: false },
+): T {
   const reader = new Reader(bytes)
   const version = reader.u8()
-  if (version !== RECORD_VERSION)
+  const isLater = version > RECORD_VERSION
+  if (version === 0 || (isLater && !travels))
     throw new CodecError(`a record has version ${version}, and only ${RECORD_VERSION} is known`)
   const value = read(reader)
-  reader.end()
+  if (!isLater) reader.end()
   return value
+}
+
+function writePeers(writer: Writer, peers: readonly Peer[]): void {
+  writer.u32(peers.length)
+  for (const peer of peers) {
+    writer.shortString(peer.id)
+    writer.string(peer.address)
+  }
+}
+
+function readPeers(reader: Reader): readonly Peer[] {
+  const peers: Peer[] = []
+  for (let left = reader.count(LEAST_PEER_BYTES); left > 0; left--)
+    peers.push({ id: reader.shortString(), address: reader.string() })
+  return peers
 }
 
 function writeIds(writer: Writer, ids: readonly NodeId[]): void {
@@ -188,14 +212,17 @@ function readIds(reader: Reader): readonly NodeId[] {
 }
 
 /** What breaks the rules that are written at {@link Membership}, or null. */
-function faultOf({ voters, outgoing, learners, peers }: Membership): string | null {
+function faultOf({ voters, outgoing, learners, peers, removed }: Membership): string | null {
   const ids = peers.map((peer) => peer.id)
   if (![voters, outgoing, learners, ids].every(areSorted))
     return 'a list of a membership is not sorted, or holds an id twice'
   const named = new Set([...voters, ...outgoing, ...learners])
-  return named.size === ids.length && ids.every((id) => named.has(id))
+  if (named.size !== ids.length || !ids.every((id) => named.has(id)))
+    return 'a membership names other nodes than it has addresses for'
+  const gone = new Set(removed.map((peer) => peer.id))
+  return gone.size === removed.length && ids.every((id) => !gone.has(id))
     ? null
-    : 'a membership names other nodes than it has addresses for'
+    : 'a removed node is named twice, or is a member'
 }
 
 function areSorted(ids: readonly NodeId[]): boolean {

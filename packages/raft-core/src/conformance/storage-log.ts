@@ -15,6 +15,14 @@ export function logTests(test: BenchTest): void {
 }
 
 function startTests(test: BenchTest): void {
+  test('a second load is refused with a TypeError', async (bench) => {
+    await bench.session(async (storage) => {
+      await checkRejects(storage.load(), TypeError, 'a second load')
+      await storage.append(batchOf({ entries: entriesOf(1, 3, 1) }))
+    })
+    await bench.session(async (_, stored) => checkEqual(stored.lastIndex, 2, 'the last index'))
+  })
+
   test('a storage that was never written to has nothing in it', async (bench) => {
     const nothing = {
       hardState: INITIAL_HARD_STATE,

@@ -34,6 +34,7 @@ export const MEMBERSHIP: Membership = {
     { id: 'b', address: 'two:2' },
     { id: 'c', address: '' },
   ],
+  removed: [{ id: 'z', address: 'three:3' }],
 }
 
 /** An entry whose data tells its index, its term and its type, so that no two look alike. */

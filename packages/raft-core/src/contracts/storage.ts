@@ -16,7 +16,11 @@ import type { Entry, HardState, LogIndex, Position, SnapshotMeta, TermRun } from
  * nobody knows what is on the disk, and asking again does not tell.
  */
 export interface Storage extends AsyncDisposable {
-  /** What is needed to restart. A storage that was never written to answers {@link Stored} with nothing in it. */
+  /**
+   * What is needed to restart. A storage that was never written to answers {@link Stored} with
+   * nothing in it. A second call is refused with a TypeError, so that nobody works on a storage that
+   * somebody else is using.
+   */
   load(): Promise<Stored>
 
   /**

@@ -1,6 +1,7 @@
 import type { Command, StateMachine } from '../contracts/state-machine.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { assert, RaftError } from '../errors.ts'
+import type { NodeOptions } from '../options.ts'
 import type { Raft } from '../protocol/raft.ts'
 import type { Entry, LogIndex } from '../types.ts'
 import type { Proposals } from './proposals.ts'
@@ -14,7 +15,7 @@ export class Applier<Result> {
   readonly #storage: Storage
   readonly #stateMachine: StateMachine<Result>
   readonly #proposals: Proposals<Result>
-  readonly #maxBytes: number
+  readonly #options: Pick<NodeOptions, 'maxApplyBytes'>
   #busy = false
   /** A snapshot up to here is stored and replaces the state before anything else is applied. */
   #restoreUpTo: LogIndex | null = null
@@ -26,13 +27,13 @@ export class Applier<Result> {
     readonly storage: Storage
     readonly stateMachine: StateMachine<Result>
     readonly proposals: Proposals<Result>
-    readonly maxBytes: number
+    readonly options: Pick<NodeOptions, 'maxApplyBytes'>
   }) {
     this.#raft = parts.raft
     this.#storage = parts.storage
     this.#stateMachine = parts.stateMachine
     this.#proposals = parts.proposals
-    this.#maxBytes = parts.maxBytes
+    this.#options = parts.options
   }
 
   /** The state machine is in the middle of nothing, and its state is the one it will go on from. */
@@ -68,7 +69,7 @@ export class Applier<Result> {
   applyNext(): Promise<() => void> | null {
     if (this.#restoreUpTo !== null) return this.#whileBusy(this.#restore(this.#restoreUpTo))
     const from = this.#raft.appliedIndex + 1
-    const entries = this.#raft.committedEntries(from, this.#maxBytes)
+    const entries = this.#raft.committedEntries(from, this.#options.maxApplyBytes)
     if (entries === null) return this.#whileBusy(this.#applyStored(from))
     const results = this.#apply(entries)
     if (!(results instanceof Promise)) {
@@ -91,7 +92,7 @@ export class Applier<Result> {
   async #applyStored(from: LogIndex): Promise<() => void> {
     const to = this.#raft.applicableIndex + 1
     const entries = await this.#storage
-      .entries(from, to, { maxBytes: this.#maxBytes })
+      .entries(from, to, { maxBytes: this.#options.maxApplyBytes })
       .catch((error: unknown) => {
         // A snapshot took the place of the log meanwhile, and is restored next.
         if (this.#isRestoring && error instanceof RaftError && error.code === 'COMPACTED') return []

@@ -1,6 +1,6 @@
 import type { Propose, ProposeReply } from '../messages.ts'
 import type { Raft } from '../protocol/raft.ts'
-import type { NodeId } from '../types.ts'
+import { type NodeId, ORIGIN } from '../types.ts'
 import type { Proposal, Proposals } from './proposals.ts'
 
 /** A batch on its way to the leader is cut at this size, so that none holds up the messages behind it. */
@@ -43,9 +43,22 @@ function* batches<Result>(
   if (start < proposals.length) yield proposals.slice(start)
 }
 
-/** The leader's side: append what there is room for, and say where. */
-export function answerForwarded(raft: Raft, message: Propose): ProposeReply {
-  const { accepted, first } = raft.propose(message.commands)
+/**
+ * The leader's side: append what there is room for, and say where. Its own limit on commands holds for
+ * those of others, too: one that is too large has no place in its log, and it says so when that one is
+ * the first.
+ */
+export function answerForwarded(
+  raft: Raft,
+  message: Propose,
+  { maxCommandBytes }: { readonly maxCommandBytes: number },
+): ProposeReply {
+  const { commands } = message
+  const tooLarge = commands.findIndex((command) => command.length > maxCommandBytes)
+  const fitting = tooLarge < 0 ? commands : commands.slice(0, tooLarge)
+  const outcome = raft.propose(fitting)
+  const isRefused = tooLarge === 0 && raft.role === 'leader'
+  const { accepted, first } = isRefused ? { accepted: 0, first: ORIGIN } : outcome
   return {
     type: 'propose-reply',
     from: raft.id,
@@ -65,6 +78,12 @@ export function handleForwardedReply<Result>(
 ): void {
   const batch = proposals.takeForwarded(message.id)
   if (batch === null) return
+  const [head, ...rest] = batch
+  if (message.accepted === 0 && message.first.index === 0 && head !== undefined) {
+    proposals.refusedAsTooLarge(head)
+    proposals.putBack(rest)
+    return
+  }
   const taken = batch.slice(0, message.accepted)
   proposals.place(taken, message.first)
   proposals.refused(batch.slice(taken.length))

@@ -2,7 +2,7 @@ import type { StateMachine } from '../contracts/state-machine.ts'
 import type { Storage } from '../contracts/storage.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { type Environment, systemEnvironment } from '../environment.ts'
-import { type NodeOptions, resolveOptions } from '../options.ts'
+import { type LiveOptions, type NodeOptions, resolveOptions } from '../options.ts'
 import type { PeerStatus } from '../protocol/progress.ts'
 import { Raft } from '../protocol/raft.ts'
 import type { Role, Trace } from '../trace.ts'
@@ -16,11 +16,17 @@ import type {
   Term,
 } from '../types.ts'
 import { restoreSnapshot } from './applier.ts'
+import type { Consistency } from './reads.ts'
 import { RunLoop } from './run-loop.ts'
 
 export interface Waiting {
   /** Ends the wait with the signal's reason. It does not take back what was asked for. */
   readonly signal?: AbortSignal
+}
+
+export interface ReadOptions extends Waiting {
+  /** What the read must see. Default `linearizable`. */
+  readonly consistency?: Consistency
 }
 
 /** What became of a command: where it stands in the one history, and what the state machine said. */
@@ -45,12 +51,14 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
 
   /**
    * Resolves once everything that was acknowledged anywhere before the call is applied here, so
-   * that reading the state machine now is linearizable (thesis 6.4). Works on every node.
+   * that reading the state machine now is linearizable (thesis 6.4). Works on every node. A read may
+   * ask for less, and wait less: see {@link Consistency}.
    * Answers with the index that the state machine has reached at least.
    *
-   * Rejects with `UNAVAILABLE` if no majority confirmed it in time, or `STOPPED`.
+   * Rejects with `UNAVAILABLE` if no majority confirmed it in time, or this node did not apply enough
+   * in time; with `STOPPED`; or with a RangeError if `consistency` makes no sense.
    */
-  read(options?: Waiting): Promise<LogIndex>
+  read(options?: ReadOptions): Promise<LogIndex>
 
   /**
    * Makes another voter the leader: `to`, or whoever is furthest (thesis 3.10). Only a leader can;
@@ -58,6 +66,22 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
    * timeout, and then this node leads on.
    */
   transferLeadership(to?: NodeId, options?: Waiting): Promise<void>
+
+  /**
+   * Makes a follower vote as if it had not heard from its leader, for whoever knows that the leader is
+   * gone: an election need not wait then until a majority has noticed by itself. Its term stays, and if
+   * the leader speaks again, it follows. Answers whether there was a leader to forget: a leader forgets
+   * nobody. Rejects with a TypeError if `reads` is `lease`, for then a leader counts on being followed.
+   */
+  forgetLeader(options?: Waiting): Promise<boolean>
+
+  /**
+   * Changes options while the node runs, at once: all but `preVote`, `checkQuorum` and `reads`; and
+   * with leases, but those that leases are measured by. What waits already keeps its deadline. Answers
+   * with all options as they are then. Rejects with a RangeError that names the option, like a start
+   * would, and changes nothing.
+   */
+  reconfigure(changes: Partial<LiveOptions>, options?: Waiting): Promise<NodeOptions>
 
   /**
    * Changes who takes part: all steps together, by way of joint consensus if they concern more than
@@ -81,11 +105,14 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
 
   /**
    * The status now and after every change of role, leader, term or membership. A slow reader skips
-   * to the newest. Ends when the node stops.
+   * to the newest. Ends when the node stops; for a node that was removed, with a status that says so.
    */
   watch(options?: Waiting): AsyncIterable<NodeStatus>
 
-  /** Resolves when the node has stopped: with null after it was disposed, else with what stopped it. */
+  /**
+   * Resolves when the node has stopped: with null after it was disposed, with a {@link RaftError} of
+   * code `REMOVED` once the cluster has removed it, else with what went wrong.
+   */
   readonly stopped: Promise<Error | null>
 }
 
@@ -103,6 +130,8 @@ export interface NodeStatus {
   readonly membership: Membership
   /** Where the membership stands in the log. */
   readonly membershipIndex: LogIndex
+  /** The cluster has removed this node: it stops, for good. */
+  readonly removed: boolean
   /** What a leader knows of each other node; empty on others. */
   readonly peers: readonly PeerStatus[]
 }
@@ -157,6 +186,7 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     bootstrap: parts.membership ?? null,
     appliedIndex: isAhead ? stateMachine.durableIndex : snapshotIndex,
     random: () => environment.random(),
+    now: environment.now(),
     trace,
   })
   const loop = new RunLoop({
@@ -175,6 +205,8 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     id,
     propose: (command, waiting = {}) => loop.propose(command, waiting),
     read: (waiting = {}) => loop.read(waiting),
+    forgetLeader: (waiting = {}) => loop.forgetLeader(waiting),
+    reconfigure: (changes, waiting = {}) => loop.reconfigure(changes, waiting),
     transferLeadership: (to, waiting = {}) => loop.transferLeadership(to ?? null, waiting),
     changeMembership: (changes, waiting = {}) => loop.changeMembership(changes, waiting),
     snapshot: (waiting = {}) => loop.snapshot(waiting),

@@ -1,10 +1,12 @@
 import { RaftError } from '../errors.ts'
+import type { NodeOptions } from '../options.ts'
 import type { LogIndex, NodeId, Position, Term } from '../types.ts'
 import type { Applied } from './node.ts'
 
 /** A command that somebody waits for. It is settled exactly once. */
 export interface Proposal<Result> {
-  readonly command: Uint8Array
+  /** Empty once it has a place in the log, which holds it from then on. */
+  command: Uint8Array
   /** The tick after which the wait is over. */
   readonly deadline: number
   /** The term it was appended in, once it has a place in the log. */
@@ -15,16 +17,22 @@ export interface Proposal<Result> {
   readonly reject: (reason: unknown) => void
 }
 
+type Limits = Pick<NodeOptions, 'maxPendingProposals' | 'maxPendingProposalBytes'>
+
+const NOTHING = new Uint8Array(0)
+
 /**
  * The proposals of one node, by how far each has come. Where one stands decides what is known of it
  * when the wait ends early: what was never handed on did not happen; what was, may have.
  */
 export class Proposals<Result> {
-  readonly #limit: number
+  readonly #options: Limits
   /** Not handed on to anybody yet: they wait for a leader, or for room. */
   #queue: Proposal<Result>[] = []
   /** Sent to the leader, which has not said where it put them. By number of the batch. */
   readonly #forwarded = new Map<number, readonly Proposal<Result>[]>()
+  #forwardedBytes = 0
+  #queuedBytes = 0
   /** In a log, by index. Whether this is what will be committed there, only that index can tell. */
   readonly #placed = new Map<LogIndex, Proposal<Result>>()
   /** The leader refused some: wait for a tick or another leader before asking again. */
@@ -32,8 +40,8 @@ export class Proposals<Result> {
   #batchId: number
   #forwardedCount = 0
 
-  constructor(limit: number, firstId: number) {
-    this.#limit = limit
+  constructor(options: Limits, firstId: number) {
+    this.#options = options
     this.#batchId = firstId
   }
 
@@ -51,25 +59,46 @@ export class Proposals<Result> {
     deadline: number,
     signal: AbortSignal | undefined,
   ): Promise<Applied<Result>> {
-    if (this.#count >= this.#limit)
-      return Promise.reject(
-        new RaftError('PROPOSAL_DROPPED', `${this.#limit} proposals are waiting`),
-      )
+    const refusal = this.#refusal(command)
+    if (refusal !== null) return Promise.reject(new RaftError('PROPOSAL_DROPPED', refusal))
+    this.#queuedBytes += command.length
     return new Promise((resolve, reject) => {
       const proposal = { command, deadline, term: 0, settled: false, resolve, reject }
       this.#queue.push(signal === undefined ? proposal : withSignal(proposal, signal))
     })
   }
 
+  /** Why there is no room for another. A single one always fits. */
+  #refusal(command: Uint8Array): string | null {
+    const { maxPendingProposals, maxPendingProposalBytes } = this.#options
+    if (this.#count >= maxPendingProposals) return `${maxPendingProposals} proposals are waiting`
+    const bytes = this.#queuedBytes + this.#forwardedBytes
+    if (bytes > 0 && bytes + command.length > maxPendingProposalBytes)
+      return `${bytes} bytes of proposals are waiting`
+    return null
+  }
+
   /** Takes all that wait to be handed on. Whatever is not, comes back by `putBack`. */
   takeQueue(): readonly Proposal<Result>[] {
     const queue = this.#queue.filter((proposal) => !proposal.settled)
     this.#queue = []
+    this.#queuedBytes = 0
     return queue
   }
 
   putBack(proposals: readonly Proposal<Result>[]): void {
-    if (proposals.length > 0) this.#queue = [...proposals, ...this.#queue]
+    if (proposals.length === 0) return
+    this.#queue = [...proposals, ...this.#queue]
+    this.#queuedBytes += bytesOf(proposals)
+  }
+
+  /** The leader takes smaller commands than this node does. */
+  refusedAsTooLarge(proposal: Proposal<Result>): void {
+    const size = proposal.command.length
+    settle(
+      proposal,
+      new RaftError('PROPOSAL_TOO_LARGE', `a command of ${size} bytes is too large for the leader`),
+    )
   }
 
   /** The leader did not take them. */
@@ -89,6 +118,7 @@ export class Proposals<Result> {
     let { index } = first
     for (const proposal of proposals) {
       proposal.term = first.term
+      proposal.command = NOTHING
       this.#replace(index, proposal)
       index += 1
     }
@@ -109,6 +139,7 @@ export class Proposals<Result> {
     this.#batchId += 1
     this.#forwarded.set(this.#batchId, proposals)
     this.#forwardedCount += proposals.length
+    this.#forwardedBytes += bytesOf(proposals)
     return this.#batchId
   }
 
@@ -118,6 +149,7 @@ export class Proposals<Result> {
     if (proposals === undefined) return null
     this.#forwarded.delete(batch)
     this.#forwardedCount -= proposals.length
+    this.#forwardedBytes -= bytesOf(proposals)
     return proposals
   }
 
@@ -133,6 +165,7 @@ export class Proposals<Result> {
         )
     }
     this.#forwardedCount = 0
+    this.#forwardedBytes = 0
   }
 
   /** The entry at `index` is committed and applied, and `term` tells whose it is. */
@@ -176,6 +209,7 @@ export class Proposals<Result> {
             new RaftError('PROPOSAL_DROPPED', 'no leader took the proposal in time', { leader }),
           )
       this.#queue = this.#queue.filter((proposal) => !proposal.settled)
+      this.#queuedBytes = bytesOf(this.#queue)
     }
     for (const [batch, proposals] of this.#forwarded) {
       if (!proposals.every(isDue)) break
@@ -196,8 +230,16 @@ export class Proposals<Result> {
     this.#forwarded.clear()
     this.#placed.clear()
     this.#forwardedCount = 0
+    this.#forwardedBytes = 0
+    this.#queuedBytes = 0
     for (const proposal of all) settle(proposal, reason)
   }
+}
+
+function bytesOf(proposals: readonly { readonly command: Uint8Array }[]): number {
+  let bytes = 0
+  for (const { command } of proposals) bytes += command.length
+  return bytes
 }
 
 function settleUnknown(

@@ -1,6 +1,32 @@
 import { RaftError } from '../errors.ts'
+import type { NodeOptions } from '../options.ts'
 import type { Raft, ReadOutcome } from '../protocol/raft.ts'
 import type { LogIndex, NodeId } from '../types.ts'
+
+/**
+ * What a read must see. Each costs less than the one before.
+ *
+ * - `linearizable`: everything that was acknowledged anywhere before the read was asked for.
+ * - `maxLagMs`: everything that was acknowledged anywhere before so many milliseconds ago, by this
+ *   node's clock. Asks the leader only if nobody has, within that time, on this node.
+ * - `atLeast`: everything up to this index. Asks nobody. With the index of one's own last proposal, one
+ *   reads one's writes; with that of one's last read, on whatever node, time never runs backwards.
+ */
+export type Consistency =
+  | 'linearizable'
+  | { readonly maxLagMs: number }
+  | { readonly atLeast: LogIndex }
+
+/** Throws a RangeError for what nobody can mean. */
+export function checkConsistency(consistency: Consistency): void {
+  if (consistency === 'linearizable') return
+  if (typeof consistency === 'object' && consistency !== null) {
+    if ('atLeast' in consistency) {
+      if (Number.isSafeInteger(consistency.atLeast) && consistency.atLeast >= 0) return
+    } else if (consistency.maxLagMs >= 0) return
+  }
+  throw new RangeError("consistency is 'linearizable', { maxLagMs } or { atLeast }, from 0 on")
+}
 
 interface Read {
   readonly deadline: number
@@ -9,52 +35,76 @@ interface Read {
   readonly reject: (reason: unknown) => void
 }
 
+interface Question {
+  readonly reads: readonly Read[]
+  readonly tick: number
+  readonly askedAtMs: number
+}
+
+/** Once `index` is applied, everything acknowledged before `askedAtMs` is. */
+interface Known {
+  readonly index: LogIndex
+  readonly askedAtMs: number
+  readonly reads: readonly Read[]
+}
+
+/** How things stand when a read comes in or a turn begins. */
+export interface ReadMoment {
+  readonly tick: number
+  readonly nowMs: number
+  readonly appliedIndex: LogIndex
+}
+
 /** Ask again after this many ticks without an answer: the question or the answer was lost. */
 const RETRY_TICKS = 5
 
 /**
- * Linearizable reads of one node: which ask the leader for an index, and which wait until this node
- * has applied that far (thesis 6.4). All reads that come in one turn ask as one.
+ * The reads of one node: which ask the leader for an index, and which wait until this node has applied
+ * that far (thesis 6.4). All reads that come in one turn ask as one.
  *
  * Asking twice does no harm, so a read that loses its leader asks the next one by itself.
  */
 export class Reads {
-  readonly #limit: number
+  readonly #options: Pick<NodeOptions, 'maxPendingReads'>
   /** Ask in the next turn. */
   #fresh: Read[] = []
   /** Lost their leader: ask again at the next tick, or when a leader is known. */
   #again: Read[] = []
   /** Asked, by the number of the question. Never used twice, so a late answer serves nobody else. */
-  readonly #asked = new Map<number, { readonly reads: readonly Read[]; readonly tick: number }>()
+  readonly #asked = new Map<number, Question>()
   /** Know their index, in ascending order, and wait for it to be applied. */
-  #known: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = []
-  #questionId: number
+  #known: Known[] = []
+  /** All in the lists above. Some may be settled: whoever gives up takes up room until it is found. */
   #count = 0
+  #questionId: number
+  /** The newest answer: everything acknowledged before it was asked for stands in the log up to there. */
+  #confirmed = { index: 0, askedAtMs: Number.NEGATIVE_INFINITY }
+  /** Everything acknowledged before then is applied here. */
+  #currentAsOfMs = Number.NEGATIVE_INFINITY
 
-  constructor(limit: number, firstId: number) {
-    this.#limit = limit
+  constructor(options: Pick<NodeOptions, 'maxPendingReads'>, firstId: number) {
+    this.#options = options
     this.#questionId = firstId
   }
 
-  get wantsTurn(): boolean {
-    return this.#fresh.length > 0
-  }
-
-  read(deadline: number, signal: AbortSignal | undefined): Promise<LogIndex> {
-    if (this.#count >= this.#limit)
-      return Promise.reject(new RaftError('UNAVAILABLE', `${this.#limit} reads are waiting`))
+  read(
+    consistency: Consistency,
+    { nowMs, appliedIndex }: ReadMoment,
+    { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal | undefined },
+  ): Promise<LogIndex> {
+    const index = this.#sufficientIndex(consistency, nowMs)
+    if (index !== null && index <= appliedIndex) return Promise.resolve(appliedIndex)
+    const { maxPendingReads } = this.#options
+    if (this.#count >= maxPendingReads)
+      return Promise.reject(new RaftError('UNAVAILABLE', `${maxPendingReads} reads are waiting`))
     return new Promise((resolve, reject) => {
-      this.#count += 1
-      const finish = (): void => {
-        this.#count -= 1
-        signal?.removeEventListener('abort', abort)
-      }
+      const finish = (): void => signal?.removeEventListener('abort', abort)
       const read: Read = {
         deadline,
         settled: false,
-        resolve: (index) => {
+        resolve: (reached) => {
           finish()
-          resolve(index)
+          resolve(reached)
         },
         reject: (reason) => {
           finish()
@@ -62,16 +112,28 @@ export class Reads {
         },
       }
       const abort = (): void => settle(read, signal?.reason)
-      this.#fresh.push(read)
+      this.#count += 1
+      if (index === null) this.#fresh.push(read)
+      else this.#wait({ index, askedAtMs: Number.NEGATIVE_INFINITY, reads: [read] })
       signal?.addEventListener('abort', abort, { once: true })
     })
   }
 
+  /** The index that is enough for such a read, if no leader need be asked for it. */
+  #sufficientIndex(consistency: Consistency, nowMs: number): LogIndex | null {
+    if (consistency === 'linearizable') return null
+    if ('atLeast' in consistency) return consistency.atLeast
+    const sinceMs = nowMs - consistency.maxLagMs
+    if (this.#currentAsOfMs >= sinceMs) return 0
+    const { index, askedAtMs } = this.#confirmed
+    return askedAtMs >= sinceMs ? index : null
+  }
+
   /** Everything that came since the last turn asks now, as one question. */
-  ask(raft: Raft, now: number): void {
+  ask(raft: Raft, { tick, nowMs }: Pick<ReadMoment, 'tick' | 'nowMs'>): void {
     if (this.#fresh.length === 0) return
     this.#questionId += 1
-    this.#asked.set(this.#questionId, { reads: this.#fresh, tick: now })
+    this.#asked.set(this.#questionId, { reads: this.#fresh, tick, askedAtMs: nowMs })
     this.#fresh = []
     raft.readIndex(this.#questionId)
   }
@@ -80,21 +142,27 @@ export class Reads {
     const question = this.#asked.get(id)
     if (question === undefined) return
     this.#asked.delete(id)
-    if (index < 0) this.#again.push(...question.reads)
-    else if (index <= appliedIndex) resolveAll(question.reads, appliedIndex)
-    else this.#wait(index, question.reads)
+    if (index < 0) {
+      this.#again.push(...question.reads)
+      return
+    }
+    const { askedAtMs } = question
+    if (askedAtMs > this.#confirmed.askedAtMs) this.#confirmed = { index, askedAtMs }
+    const known = { index, askedAtMs, reads: question.reads }
+    if (index <= appliedIndex) this.#serve(known, appliedIndex)
+    else this.#wait(known)
   }
 
-  #wait(index: LogIndex, reads: readonly Read[]): void {
+  #wait(known: Known): void {
     let at = this.#known.length
-    while (at > 0 && (this.#known[at - 1] as { index: LogIndex }).index > index) at -= 1
-    this.#known.splice(at, 0, { index, reads })
+    while (at > 0 && (this.#known[at - 1] as Known).index > known.index) at -= 1
+    this.#known.splice(at, 0, known)
   }
 
   applied(index: LogIndex): void {
     let done = 0
-    while (done < this.#known.length && (this.#known[done] as { index: LogIndex }).index <= index) {
-      resolveAll((this.#known[done] as { reads: readonly Read[] }).reads, index)
+    while (done < this.#known.length && (this.#known[done] as Known).index <= index) {
+      this.#serve(this.#known[done] as Known, index)
       done += 1
     }
     if (done > 0) this.#known.splice(0, done)
@@ -110,26 +178,27 @@ export class Reads {
   /** Those that lost their leader ask again. */
   #retry(): void {
     if (this.#again.length === 0) return
-    this.#fresh.push(...this.#again.filter((read) => !read.settled))
+    this.#fresh.push(...this.#keep(this.#again))
     this.#again = []
   }
 
-  expire(now: number, leader: NodeId | null): void {
+  expire(tick: number, leader: NodeId | null): void {
     for (const [id, question] of this.#asked) {
-      if (question.tick + RETRY_TICKS > now) break
+      if (question.tick + RETRY_TICKS > tick) break
       this.#asked.delete(id)
       this.#again.push(...question.reads)
     }
     this.#retry()
-    for (const reads of [this.#fresh, ...this.#known.map((entry) => entry.reads)])
-      for (const read of reads)
-        if (read.deadline <= now)
-          settle(
-            read,
-            new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', { leader }),
-          )
-    this.#fresh = this.#fresh.filter((read) => !read.settled)
-    this.#known = this.#known.filter(({ reads }) => reads.some((read) => !read.settled))
+    const unasked = (): RaftError =>
+      new RaftError('UNAVAILABLE', 'no majority confirmed the read in time', { leader })
+    settleLate(this.#fresh, tick, unasked)
+    this.#fresh = this.#keep(this.#fresh)
+    const behind = (): RaftError =>
+      new RaftError('UNAVAILABLE', 'this node did not apply enough in time', { leader })
+    for (const { reads } of this.#known) settleLate(reads, tick, behind)
+    this.#known = this.#known
+      .map((known) => ({ ...known, reads: this.#keep(known.reads) }))
+      .filter(({ reads }) => reads.length > 0)
   }
 
   stop(reason: RaftError): void {
@@ -141,15 +210,29 @@ export class Reads {
     this.#again = []
     this.#asked.clear()
     this.#known = []
+    this.#count = 0
+  }
+
+  /** Those that somebody still waits for; the others are gone for good. */
+  #keep(reads: readonly Read[]): Read[] {
+    const kept = reads.filter((read) => !read.settled)
+    this.#count -= reads.length - kept.length
+    return kept
+  }
+
+  #serve({ reads, askedAtMs }: Known, index: LogIndex): void {
+    this.#currentAsOfMs = Math.max(this.#currentAsOfMs, askedAtMs)
+    this.#count -= reads.length
+    for (const read of reads) {
+      if (read.settled) continue
+      read.settled = true
+      read.resolve(index)
+    }
   }
 }
 
-function resolveAll(reads: readonly Read[], index: LogIndex): void {
-  for (const read of reads) {
-    if (read.settled) continue
-    read.settled = true
-    read.resolve(index)
-  }
+function settleLate(reads: readonly Read[], tick: number, reason: () => RaftError): void {
+  for (const read of reads) if (!read.settled && read.deadline <= tick) settle(read, reason())
 }
 
 function settle(read: Read, reason: unknown): void {

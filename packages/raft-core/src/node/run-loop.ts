@@ -4,7 +4,7 @@ import type { Transport } from '../contracts/transport.ts'
 import type { Environment } from '../environment.ts'
 import { RaftError } from '../errors.ts'
 import type { InstallSnapshot, Message } from '../messages.ts'
-import type { NodeOptions } from '../options.ts'
+import { changeOptions, type LiveOptions, type NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
 import type {
@@ -17,9 +17,9 @@ import type {
 } from '../types.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
-import type { Applied, NodeStatus, Waiting } from './node.ts'
+import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
 import { Proposals } from './proposals.ts'
-import { Reads } from './reads.ts'
+import { checkConsistency, Reads } from './reads.ts'
 import { Snapshots } from './snapshots.ts'
 import { Turns } from './turns.ts'
 import { Watchers } from './watchers.ts'
@@ -43,9 +43,6 @@ const REFUSALS = {
   invalid: 'MEMBERSHIP_CHANGE_REFUSED',
 } as const
 
-/** Messages that may wait for a turn; more are dropped, as a network would. */
-const MAX_INBOX = 65_536
-
 /**
  * The one place that drives the protocol, one turn at a time. Whatever arrives waits for the next
  * turn; a turn takes in everything that arrived before it, then carries out what the protocol wants
@@ -56,6 +53,7 @@ export class RunLoop<Result> {
   readonly #storage: Storage
   readonly #transport: Transport
   readonly #environment: Environment
+  /** One object for the life of the node, shared with its parts, and changed by `reconfigure` alone. */
   readonly #options: NodeOptions
   readonly #trace: Trace | null
   readonly #contacts: readonly Peer[]
@@ -72,6 +70,8 @@ export class RunLoop<Result> {
   #inbox: Message[] = []
   #tickIsDue = false
   #ticks = 0
+  /** Calls from outside that wait for more than one turn. */
+  #operations = 0
   #stopTicking: () => void = () => {}
 
   /** Work under way that the storage or the transport must outlive. */
@@ -95,14 +95,14 @@ export class RunLoop<Result> {
     this.#turns = new Turns(parts.environment, () => this.#turnSafely())
     this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
     const firstId = drawFirstId(parts.environment)
-    this.#proposals = new Proposals(parts.options.maxPendingProposals, firstId)
-    this.#reads = new Reads(parts.options.maxPendingReads, firstId)
+    this.#proposals = new Proposals(parts.options, firstId)
+    this.#reads = new Reads(parts.options, firstId)
     this.#applier = new Applier({
       raft: parts.raft,
       storage: parts.storage,
       stateMachine: parts.stateMachine,
       proposals: this.#proposals,
-      maxBytes: parts.options.maxApplyBytes,
+      options: parts.options,
     })
     this.#snapshots = new Snapshots({
       raft: parts.raft,
@@ -134,13 +134,18 @@ export class RunLoop<Result> {
     })
     const { peers } = this.#raft.membership
     this.#transport.setPeers(peers.length > 0 ? peers : this.#contacts)
+    this.#startTicking()
+    this.#turns.request()
+  }
+
+  #startTicking(): void {
+    this.#stopTicking()
     this.#stopTicking = this.#environment.every(this.#options.tickMs, () => {
       // Ticks missed while the process stood still are not made up for: what arrived meanwhile is
       // taken in first, and may show that the leader is alive after all.
       this.#tickIsDue = true
       this.#turns.request()
     })
-    this.#turns.request()
   }
 
   // Calls from outside, between turns.
@@ -159,14 +164,61 @@ export class RunLoop<Result> {
     return this.#proposals.propose(command, this.#deadline(), signal)
   }
 
-  read({ signal }: Waiting): Promise<LogIndex> {
+  read({ consistency = 'linearizable', signal }: ReadOptions): Promise<LogIndex> {
     if (this.#stopped) return Promise.reject(this.#stoppedError())
     if (signal?.aborted === true) return Promise.reject(signal.reason)
+    try {
+      checkConsistency(consistency)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     this.#turns.request()
-    return this.#reads.read(this.#deadline(), signal)
+    const moment = {
+      tick: this.#ticks,
+      nowMs: this.#environment.now(),
+      appliedIndex: this.#raft.appliedIndex,
+    }
+    return this.#reads.read(consistency, moment, { deadline: this.#deadline(), signal })
   }
 
-  async transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
+  async forgetLeader({ signal }: Waiting): Promise<boolean> {
+    signal?.throwIfAborted()
+    if (this.#options.reads === 'lease')
+      throw new TypeError("with reads: 'lease', a follower may not forget its leader")
+    return this.#turns.enter(() => this.#raft.forgetLeader())
+  }
+
+  async reconfigure(changes: Partial<LiveOptions>, { signal }: Waiting): Promise<NodeOptions> {
+    signal?.throwIfAborted()
+    changeOptions(this.#options, changes)
+    return this.#turns.enter(() => {
+      const next = changeOptions(this.#options, changes)
+      const isSameTick = next.tickMs === this.#options.tickMs
+      Object.assign(this.#options, next)
+      this.#raft.reconfigure(this.#options)
+      if (!isSameTick) this.#startTicking()
+      return next
+    })
+  }
+
+  transferLeadership(to: NodeId | null, waiting: Waiting): Promise<void> {
+    return this.#operate(() => this.#transferLeadership(to, waiting))
+  }
+
+  /** Whoever asks for something that takes a while takes up room until it is done. */
+  async #operate<Value>(operation: () => Promise<Value>): Promise<Value> {
+    const { maxPendingOperations } = this.#options
+    if (this.#operations >= maxPendingOperations)
+      throw new RaftError('UNAVAILABLE', `${maxPendingOperations} operations are under way`)
+    this.#operations += 1
+    try {
+      return await operation()
+    } finally {
+      this.#operations -= 1
+    }
+  }
+
+  async #transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
     signal?.throwIfAborted()
     const heir = await this.#turns.enter(() => {
       const { role, leader } = this.#raft
@@ -183,7 +235,14 @@ export class RunLoop<Result> {
       throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`)
   }
 
-  async changeMembership(
+  changeMembership(
+    changes: readonly MembershipChange[],
+    waiting: Waiting & { readonly expectedIndex?: LogIndex },
+  ): Promise<Membership> {
+    return this.#operate(() => this.#changeMembership(changes, waiting))
+  }
+
+  async #changeMembership(
     changes: readonly MembershipChange[],
     { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
   ): Promise<Membership> {
@@ -204,7 +263,11 @@ export class RunLoop<Result> {
     }, signal)
   }
 
-  async snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
+  snapshot(waiting: Waiting): Promise<SnapshotMeta> {
+    return this.#operate(() => this.#snapshot(waiting))
+  }
+
+  async #snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
     const { taking } = await this.#turns.eventually(() => {
       if (this.#raft.appliedIndex === 0)
         throw new RaftError('UNAVAILABLE', 'there is nothing to take a snapshot of yet')
@@ -230,6 +293,7 @@ export class RunLoop<Result> {
       snapshotIndex: this.#snapshots.index,
       membership: raft.membership,
       membershipIndex: raft.membershipIndex,
+      removed: raft.isRemoved,
       peers: raft.peers,
     }
   }
@@ -247,7 +311,7 @@ export class RunLoop<Result> {
   // What arrives waits for a turn.
 
   #receive(message: Message): void {
-    if (this.#stopped || this.#inbox.length >= MAX_INBOX) return
+    if (this.#stopped || this.#inbox.length >= this.#options.maxPendingMessages) return
     this.#inbox.push(message)
     this.#turns.request()
   }
@@ -261,16 +325,21 @@ export class RunLoop<Result> {
   }
 
   #turn(): void {
+    this.#raft.clock(this.#environment.now())
     this.#stepMessages()
     this.#turns.runJobs()
     this.#tick()
     this.#noticeLeader()
     this.#handOnProposals()
-    this.#reads.ask(this.#raft, this.#ticks)
+    const nowMs = this.#environment.now()
+    this.#reads.ask(this.#raft, { tick: this.#ticks, nowMs })
+    // A lease is judged by the time at which reads are answered, not by that at which the turn began.
+    this.#raft.clock(nowMs)
     this.#carryOut(this.#raft.effects())
     this.#applyCommitted()
     this.#announceChanges()
     this.#turns.runAttempts()
+    if (this.#raft.isRemoved) this.#retire()
   }
 
   #stepMessages(): void {
@@ -278,7 +347,8 @@ export class RunLoop<Result> {
     const messages = this.#inbox
     this.#inbox = []
     for (const message of messages) {
-      if (message.type === 'propose') this.#transport.send(answerForwarded(this.#raft, message))
+      if (message.type === 'propose')
+        this.#transport.send(answerForwarded(this.#raft, message, this.#options))
       else if (message.type === 'propose-reply')
         handleForwardedReply(this.#raft, this.#proposals, message)
       // A snapshot is announced by the stream that carries it, never by a message alone.
@@ -312,6 +382,8 @@ export class RunLoop<Result> {
   }
 
   #carryOut(effects: Effects): void {
+    // Before anything is sent, or what is for a new peer is lost.
+    if (effects.peers !== null) this.#transport.setPeers(effects.peers)
     for (const message of effects.messages) this.#transport.send(message)
     const { append } = effects
     if (append !== null)
@@ -399,7 +471,6 @@ export class RunLoop<Result> {
       known.membership === membership
     if (isKnown) return
     this.#known = { role, term, leader, membership }
-    if (known.membership !== membership) this.#transport.setPeers(membership.peers)
     this.#watchers.changed()
   }
 
@@ -415,6 +486,15 @@ export class RunLoop<Result> {
       })
       .finally(() => this.#underWay.delete(watched))
     this.#underWay.add(watched)
+  }
+
+  /** The cluster goes on without this node, and it has nobody left to work for. */
+  #retire(): void {
+    if (this.#stopped) return
+    const cause = new RaftError('REMOVED', 'the cluster has removed this node')
+    this.#failure = { cause }
+    this.#watchers.changed()
+    this.#end(cause)
   }
 
   /** Fail-stop: a node that cannot trust its disk or itself says so and does nothing more. */
@@ -441,7 +521,7 @@ export class RunLoop<Result> {
   #stoppedError(): RaftError {
     return this.#failure === null
       ? new RaftError('STOPPED', 'the node was disposed')
-      : new RaftError('STOPPED', 'the node has failed', this.#failure)
+      : new RaftError('STOPPED', 'the node has stopped', this.#failure)
   }
 }
 

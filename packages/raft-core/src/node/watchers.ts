@@ -1,43 +1,50 @@
 import type { NodeStatus, Waiting } from './node.ts'
 
+interface Watcher {
+  /** There is something that it has not been told. */
+  isNew: boolean
+  wake: () => void
+}
+
 /** Everybody who follows the node's changes. One who is slow skips to the newest. */
 export class Watchers {
-  readonly #notify = new Set<() => void>()
+  readonly #watchers = new Set<Watcher>()
   #isOver = false
 
   changed(): void {
-    for (const notify of this.#notify) notify()
+    for (const watcher of this.#watchers) {
+      watcher.isNew = true
+      watcher.wake()
+    }
   }
 
+  /** Nothing changes any more. What has changed before is still told. */
   stop(): void {
     this.#isOver = true
-    this.changed()
+    for (const watcher of this.#watchers) watcher.wake()
   }
 
   /** The status now and after every change, until the node stops. */
   async *watch(status: () => NodeStatus, { signal }: Waiting): AsyncGenerator<NodeStatus> {
-    let isNew = true
-    let wake: () => void = () => {}
-    const notify = (): void => {
-      isNew = true
-      wake()
-    }
-    this.#notify.add(notify)
-    signal?.addEventListener('abort', notify)
+    const watcher: Watcher = { isNew: !this.#isOver, wake: () => {} }
+    const wake = (): void => watcher.wake()
+    this.#watchers.add(watcher)
+    signal?.addEventListener('abort', wake)
     try {
-      while (!this.#isOver) {
+      for (;;) {
         signal?.throwIfAborted()
-        if (isNew) {
-          isNew = false
+        if (watcher.isNew) {
+          watcher.isNew = false
           yield status()
-        } else
+        } else if (this.#isOver) return
+        else
           await new Promise<void>((resolve) => {
-            wake = resolve
+            watcher.wake = resolve
           })
       }
     } finally {
-      this.#notify.delete(notify)
-      signal?.removeEventListener('abort', notify)
+      this.#watchers.delete(watcher)
+      signal?.removeEventListener('abort', wake)
     }
   }
 }

@@ -12,6 +12,8 @@ import { progressOf, type RaftState } from './state.ts'
 import { continueTransfer } from './transfer.ts'
 
 const NOTHING: readonly Entry[] = Object.freeze([])
+/** With this many messages on the way, the next one has `minBatchBytes` at least. */
+const FULL_FLOOR_MESSAGES = 8
 const NOWHERE: Position = Object.freeze({ term: 0, index: 0 })
 
 /** Appends to the log. A membership among the entries is in effect at once (§6). */
@@ -69,11 +71,19 @@ function sendNext(raft: RaftState, peer: Progress): boolean {
     fetchEntries(raft, peer)
     return false
   }
-  // With messages on the way, wait for more to say: every message costs the follower a write.
-  const pending = log.bytesBetween(peer.nextIndex, log.lastIndex + 1)
-  if (inflight.count >= 2 && pending < options.minBatchBytes) return false
+  if (log.bytesBetween(peer.nextIndex, log.lastIndex + 1) < batchFloor(raft, peer)) return false
   sendEntries(raft, peer, nextEntries(raft, peer))
   return true
+}
+
+/**
+ * How much there must be to say. Few and large messages cost both sides less, so with messages on the
+ * way it pays to wait; the more there are, the longer. But an answer may take long to come over a
+ * slow link, and then waiting for it would only make proposals slower: after a tick, anything goes.
+ */
+function batchFloor({ options }: RaftState, { inflight, appended }: Progress): number {
+  if (inflight.count < 2 || !appended) return 0
+  return options.minBatchBytes * Math.min(1, inflight.count / FULL_FLOOR_MESSAGES)
 }
 
 function nextEntries(raft: RaftState, peer: Progress): readonly Entry[] {
@@ -99,6 +109,7 @@ function sizeOf(entries: readonly Entry[]): number {
 function sendAppend(raft: RaftState, peer: Progress, entries: readonly Entry[]): void {
   const prevIndex = peer.nextIndex - 1
   const { commitIndex } = raft
+  peer.appended = true
   peer.sentCommit = Math.max(peer.sentCommit, Math.min(commitIndex, prevIndex + entries.length))
   send(raft, {
     type: 'append-entries',
@@ -141,33 +152,56 @@ export function handleFetched(raft: RaftState, id: number, entries: readonly Ent
 
 /** Tells everybody who leads and what is committed, and asks whether it is still so (§5.2). */
 export function broadcastHeartbeat(raft: RaftState): void {
-  for (const peer of raft.peers)
-    send(raft, {
-      type: 'heartbeat',
-      from: raft.id,
-      to: peer.id,
-      term: raft.term,
-      // The follower may hold no more than what it acknowledged.
-      commitIndex: Math.min(peer.matchIndex, raft.commitIndex),
-      round: raft.reads.round,
-    })
+  for (const peer of raft.peers) sendHeartbeat(raft, peer)
+}
+
+function sendHeartbeat(raft: RaftState, peer: Progress): void {
+  send(raft, {
+    type: 'heartbeat',
+    from: raft.id,
+    to: peer.id,
+    term: raft.term,
+    // The follower may hold no more than what it acknowledged.
+    commitIndex: Math.min(peer.matchIndex, raft.commitIndex),
+    round: raft.reads.round,
+  })
+}
+
+/** A tick has passed, and with it, perhaps, the time until the next heartbeat. */
+export function tickPeer(raft: RaftState, peer: Progress, isHeartbeatDue: boolean): void {
+  const flows = peer.appended && peer.answered
+  if (isHeartbeatDue) {
+    const isNeeded = !(flows && peer.flowed) || needsHeartbeat(raft, peer)
+    recoverLostMessage(raft, peer)
+    if (isNeeded) sendHeartbeat(raft, peer)
+  }
+  peer.flowed = flows
+  peer.appended = false
 }
 
 /**
- * Once per heartbeat: a follower that answers heartbeats but whose log stands still has lost a
- * message, and nothing else would ever say so. Send where it stands again.
+ * An append says all that a heartbeat does, but its answer waits for the follower's disk. So where
+ * appends flow, they stand in for heartbeats only while they are answered and no read waits for that;
+ * and while followers are patient, for what comes instead may have come a tick earlier.
  */
-export function recoverLostMessages(raft: RaftState): void {
-  for (const peer of raft.peers) {
-    const stuck = peer.matchIndex === peer.matchAtHeartbeat && peer.answered
-    if (stuck && peer.state === 'probe') peer.probing = false
-    // One whose next entry is forgotten gets a snapshot instead, as soon as there is time for it.
-    const isReachable = peer.nextIndex > raft.log.compacted.index
-    const isWaiting = peer.state === 'replicate' && peer.matchIndex + 1 < peer.nextIndex
-    if (stuck && isWaiting && isReachable) sendAppend(raft, peer, NOTHING)
-    peer.matchAtHeartbeat = peer.matchIndex
-    peer.answered = false
-  }
+function needsHeartbeat({ reads, doubtedRound, options }: RaftState, peer: Progress): boolean {
+  if (peer.state !== 'replicate' || reads.pending.length > 0 || doubtedRound > 0) return true
+  return options.heartbeatTicks + 1 >= options.electionTicks
+}
+
+/**
+ * Once per heartbeat: a follower that answers but whose log stands still has lost a message, and
+ * nothing else would ever say so. Send where it stands again.
+ */
+function recoverLostMessage(raft: RaftState, peer: Progress): void {
+  const stuck = peer.matchIndex === peer.matchAtHeartbeat && peer.answered
+  if (stuck && peer.state === 'probe') peer.probing = false
+  // One whose next entry is forgotten gets a snapshot instead, as soon as there is time for it.
+  const isReachable = peer.nextIndex > raft.log.compacted.index
+  const isWaiting = peer.state === 'replicate' && peer.matchIndex + 1 < peer.nextIndex
+  if (stuck && isWaiting && isReachable) sendAppend(raft, peer, NOTHING)
+  peer.matchAtHeartbeat = peer.matchIndex
+  peer.answered = false
 }
 
 export function handleAppendEntriesReply(raft: RaftState, message: AppendEntriesReply): void {

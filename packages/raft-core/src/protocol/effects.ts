@@ -1,7 +1,7 @@
 import type { AppendBatch } from '../contracts/storage.ts'
 import { assert } from '../errors.ts'
 import type { Message } from '../messages.ts'
-import type { LogIndex, NodeId, Position, Term } from '../types.ts'
+import type { LogIndex, NodeId, Peer, Position, Term } from '../types.ts'
 import type { FetchWork, ReadOutcome } from './outbox.ts'
 import type { RaftState } from './state.ts'
 
@@ -22,6 +22,8 @@ export interface Effects {
   readonly snapshots: readonly NodeId[]
   /** Reads that are settled. */
   readonly reads: readonly ReadOutcome[]
+  /** Who must be reachable from now on, if that has changed; nobody at all before it is known. */
+  readonly peers: readonly Peer[] | null
 }
 
 /** For messages that promise nothing about this node's disk. */
@@ -39,13 +41,19 @@ export function send(raft: RaftState, message: Message): void {
 /** For messages that rest on what this node knows now: they leave when all of it is durable. */
 export function sendWhenDurable(raft: RaftState, message: Message): void {
   const { outbox } = raft
-  if (isUnsaved(raft)) {
-    const last = outbox.held.length - 1
-    // One answer is enough for several messages of a leader: the last one covers the others.
-    if (last >= 0 && supersedes(message, outbox.held[last] as Message)) outbox.held[last] = message
-    else outbox.held.push(message)
-  } else if (outbox.writing !== null) outbox.writing.late.push(message)
+  if (isUnsaved(raft)) hold(outbox.held, message)
+  else if (outbox.writing !== null) hold(outbox.writing.late, message)
   else send(raft, message)
+}
+
+/**
+ * One answer is enough for several messages of a leader, and one vote for a candidate that asks again
+ * and again: the newest. So what waits for the disk stays small, however long the disk takes.
+ */
+function hold(held: Message[], message: Message): void {
+  const at = held.findIndex((earlier) => supersedes(message, earlier))
+  if (at >= 0) held.splice(at, 1)
+  held.push(message)
 }
 
 /** A dropped message is an event, not silence. */
@@ -78,7 +86,7 @@ export function resetLog(raft: RaftState, position: Position): void {
 }
 
 /** Collects what has gathered. The caller gets it for good. */
-export function takeEffects(raft: RaftState): Effects {
+export function takeEffects(raft: RaftState, peers: readonly Peer[] | null): Effects {
   const { outbox } = raft
   const append = outbox.writing === null && isUnsaved(raft) ? takeWrite(raft) : null
   const effects: Effects = {
@@ -87,6 +95,7 @@ export function takeEffects(raft: RaftState): Effects {
     fetches: outbox.fetches,
     snapshots: outbox.snapshots,
     reads: outbox.reads,
+    peers,
   }
   outbox.messages = []
   if (outbox.fetches.length > 0) outbox.fetches = []
@@ -106,6 +115,7 @@ function takeWrite(raft: RaftState): AppendBatch {
       : null
   const batch: AppendBatch = { reset: outbox.reset, entries, hardState }
   outbox.writing = {
+    ticks: 0,
     term: raft.term,
     votedFor: raft.votedFor,
     lastIndex: log.lastIndex,
@@ -138,14 +148,11 @@ function isUnsaved(raft: RaftState): boolean {
   return outbox.hardStateChanged || outbox.reset !== null || log.unsavedFrom <= log.lastIndex
 }
 
+/** Says all that the earlier one did, or as much as is still of use: terms only ever grow. */
 function supersedes(message: Message, earlier: Message): boolean {
-  return (
-    message.type === 'append-entries-reply' &&
-    earlier.type === 'append-entries-reply' &&
-    message.accepted &&
-    earlier.accepted &&
-    message.to === earlier.to &&
-    message.term === earlier.term &&
-    message.index >= earlier.index
-  )
+  if (message.type !== earlier.type || message.to !== earlier.to) return false
+  if (message.type !== 'append-entries-reply' || earlier.type !== 'append-entries-reply')
+    return true
+  if (message.accepted !== earlier.accepted) return false
+  return !message.accepted || message.index >= earlier.index || message.term > earlier.term
 }

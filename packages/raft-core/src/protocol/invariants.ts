@@ -18,6 +18,8 @@ export interface Glance {
   readonly appliedIndex: LogIndex
   readonly compactedIndex: LogIndex
   readonly round: number
+  readonly now: number
+  readonly isLeaseGivenUp: boolean
   readonly matchIndexes: ReadonlyMap<NodeId, LogIndex>
 }
 
@@ -34,6 +36,8 @@ export function glance(raft: Readonly<RaftState>): Glance {
     appliedIndex: raft.appliedIndex,
     compactedIndex: log.compacted.index,
     round: raft.reads.round,
+    now: raft.now,
+    isLeaseGivenUp: raft.lease.isGivenUp,
     matchIndexes: new Map(raft.peers.map((peer) => [peer.id, peer.matchIndex])),
   }
 }
@@ -70,6 +74,8 @@ function checkRole(raft: Readonly<RaftState>): void {
     assert(raft.peers.length === 0, 'only a leader tracks its peers')
     assert(raft.transfer === null, 'only a leader hands over')
     assert(raft.reads.count === 0, 'only a leader keeps reads waiting')
+    assert(raft.lease.stamps.length === 0, 'only a leader counts on a lease')
+    assert(raft.doubtedRound === 0, 'only a leader doubts that it leads')
   }
 }
 
@@ -80,7 +86,7 @@ function checkOutbox({ outbox, log }: Readonly<RaftState>): void {
 }
 
 function checkLeader(raft: Readonly<RaftState>): void {
-  const { log, peers, termStart, reads, options } = raft
+  const { log, peers, termStart, reads } = raft
   if (termStart >= log.compacted.index)
     assert(log.termAt(termStart) === raft.term, 'a term begins with an entry of its leader')
   assert(log.last.term === raft.term, 'a leader appends only entries of its term')
@@ -90,7 +96,6 @@ function checkLeader(raft: Readonly<RaftState>): void {
     assert(peer.matchIndex <= log.lastIndex, 'what matches is in the log')
     assert(peer.nextIndex <= log.lastIndex + 1, 'what is sent is in the log')
     assert(peer.ackedRound <= reads.round, 'only rounds that began are answered')
-    assert(peer.inflight.count <= options.maxInflightMessages, 'the window is not exceeded')
     if (peer.state !== 'replicate')
       assert(peer.inflight.count === 0, 'only who replicates has messages on the way')
     if (peer.inflight.count === 0) assert(peer.inflight.bytes === 0, 'no message, no bytes')
@@ -98,7 +103,21 @@ function checkLeader(raft: Readonly<RaftState>): void {
   const waiting =
     reads.waiting.length + reads.pending.reduce((sum, { reads: of }) => sum + of.length, 0)
   assert(waiting === reads.count, 'every waiting read is counted')
-  assert(reads.count <= options.maxPendingReads, 'reads that wait are bounded')
+  assert(raft.doubtedRound <= reads.round, 'only a round that began can settle a doubt')
+  checkLease(raft)
+}
+
+function checkLease({ lease, reads, now, options, transfer }: Readonly<RaftState>): void {
+  const { stamps, isGivenUp } = lease
+  assert(options.reads === 'lease' || stamps.length === 0, 'who wants no leases has none')
+  assert(stamps.length <= options.electionTicks, 'stamps of rounds are bounded')
+  for (const [at, { round, sentAt }] of stamps.entries()) {
+    assert(round <= reads.round && sentAt <= now, 'only rounds that began are stamped')
+    const earlier = stamps[at - 1]
+    if (earlier !== undefined)
+      assert(earlier.round < round && earlier.sentAt <= sentAt, 'rounds are stamped in order')
+  }
+  if (transfer?.asked === true) assert(isGivenUp, 'no lease outlives the word to campaign')
 }
 
 /** Throws an InvariantError unless a server in the state `before` may come to be in the state `after`. */
@@ -111,12 +130,14 @@ export function checkStep(before: Glance, after: Readonly<RaftState>): void {
   assert(after.appliedIndex >= before.appliedIndex, 'what is applied stays applied')
   assert(log.compacted.index >= before.compactedIndex, 'what is compacted stays compacted')
   assert(after.reads.round >= before.round, 'rounds only grow')
+  assert(after.now >= before.now, 'time never falls')
   checkEntryStays(before.commit, after, 'a committed entry never changes')
   if (before.isLeader && after.term === before.term)
     // A leader that steps down within its term keeps its log too, until a message of a later one.
     checkEntryStays(before.lastLog, after, 'a leader only appends to its log')
   if (before.isLeader && after.role === 'leader') {
     assert(after.term === before.term, 'a leader leads one term')
+    if (before.isLeaseGivenUp) assert(after.lease.isGivenUp, 'a lease that is given up stays so')
     for (const peer of after.peers)
       assert(peer.matchIndex >= (before.matchIndexes.get(peer.id) ?? 0), 'what matches stays')
   }

@@ -1,8 +1,17 @@
 import { encodeMembership } from '../codec/records.ts'
-import type { LogIndex, Membership, MembershipChange, NodeId, Peer } from '../types.ts'
+import {
+  type LogIndex,
+  MAX_REMOVED,
+  type Membership,
+  type MembershipChange,
+  type NodeId,
+  type Peer,
+} from '../types.ts'
 import { appendToLog } from './append-entries.ts'
 import { knowsCommitted } from './commit.ts'
+import { isHeard } from './progress.ts'
 import { isVoter } from './quorum.ts'
+import { confirmReads } from './read-index.ts'
 import { becomeFollower } from './roles.ts'
 import { membership, progressOf, type RaftState } from './state.ts'
 import { startTransfer } from './transfer.ts'
@@ -62,13 +71,15 @@ function appendMembership(raft: RaftState, next: Membership): LogIndex {
   const index = raft.log.lastIndex + 1
   const data = encodeMembership(next)
   appendToLog(raft, [{ index, term: raft.term, type: 'membership', data }])
+  // Reads may have waited for nobody but those who have left.
+  confirmReads(raft)
   return index
 }
 
 /** A learner whose log is this close to the leader's soon has all of it (thesis 4.2.1). */
 function hasCaughtUp(raft: RaftState, id: NodeId): boolean {
   const peer = progressOf(raft, id)
-  if (peer === null || !peer.active) return false
+  if (peer === null || !isHeard(peer)) return false
   return peer.matchIndex + raft.options.maxPromotionLag >= raft.log.lastIndex
 }
 
@@ -78,15 +89,17 @@ export function applyChanges(
   changes: readonly MembershipChange[],
   isCaughtUp: (id: NodeId) => boolean,
 ): Membership | string {
+  if (changes.length === 0) return 'nothing is to change'
   const voters = new Set(current.voters)
   const learners = new Set(current.learners)
   const peers = new Map(current.peers.map((peer) => [peer.id, peer]))
+  const removed = new Set(current.removed.map((peer) => peer.id))
   const named = new Set<NodeId>()
   for (const change of changes) {
     const id = 'peer' in change ? change.peer.id : change.id
     if (named.has(id)) return `${id} is named twice`
     named.add(id)
-    const refusal = refusalOf(change, { voters, learners, isCaughtUp })
+    const refusal = refusalOf(change, { voters, learners, removed, isCaughtUp })
     if (refusal !== null) return refusal
     if ('peer' in change) peers.set(id, change.peer)
     if (change.type === 'move') continue
@@ -102,16 +115,19 @@ export function applyChanges(
 interface Standing {
   readonly voters: ReadonlySet<NodeId>
   readonly learners: ReadonlySet<NodeId>
+  readonly removed: ReadonlySet<NodeId>
   readonly isCaughtUp: (id: NodeId) => boolean
 }
 
 function refusalOf(change: MembershipChange, standing: Standing): string | null {
-  const { voters, learners, isCaughtUp } = standing
+  const { voters, learners, removed, isCaughtUp } = standing
   switch (change.type) {
     case 'add-voter':
     case 'add-learner': {
       const { id } = change.peer
-      return voters.has(id) || learners.has(id) ? `${id} is a member already` : null
+      if (voters.has(id) || learners.has(id)) return `${id} is a member already`
+      // Whoever has it may have forgotten what it voted for, or hear what was sent to the other one.
+      return removed.has(id) ? `${id} was removed, and ids are never used again` : null
     }
     case 'promote-learner':
       if (!learners.has(change.id)) return `${change.id} is no learner`
@@ -143,13 +159,23 @@ function assemble(
     outgoing,
     learners: [...learners].sort(),
     peers: [...peers.values()].filter((peer) => members.has(peer.id)).sort(byId),
+    removed: removedFrom(current, members),
   }
+}
+
+/** Those that were removed before, and those that leave now, as many as are remembered. */
+export function removedFrom(current: Membership, members: ReadonlySet<NodeId>): readonly Peer[] {
+  const leaving = current.peers.filter((peer) => !members.has(peer.id))
+  return leaving.length === 0
+    ? current.removed
+    : [...current.removed, ...leaving].slice(-MAX_REMOVED)
 }
 
 /** Once both majorities have agreed to the new membership, the old one has no say any more (§6). */
 export function leaveJoint(joint: Membership): Membership {
   const members = new Set([...joint.voters, ...joint.learners])
-  return { ...joint, outgoing: [], peers: joint.peers.filter((peer) => members.has(peer.id)) }
+  const peers = joint.peers.filter((peer) => members.has(peer.id))
+  return { ...joint, outgoing: [], peers, removed: removedFrom(joint, members) }
 }
 
 function byId(a: Peer, b: Peer): number {

@@ -7,14 +7,21 @@ export const NOBODY: Membership = Object.freeze({
   outgoing: [],
   learners: [],
   peers: [],
+  removed: [],
 })
+
+/** A membership and where it stands in the log. */
+interface Placed {
+  readonly index: LogIndex
+  readonly membership: Membership
+}
 
 /**
  * The memberships that may still matter, oldest first. The newest is in effect from the moment its
  * entry is appended, committed or not (§6); if the entry is truncated, so is the membership.
  */
 export class MembershipHistory {
-  readonly #memberships: { readonly index: LogIndex; readonly membership: Membership }[]
+  readonly #memberships: Placed[]
 
   constructor(index: LogIndex, membership: Membership) {
     this.#memberships = [{ index, membership }]
@@ -32,19 +39,21 @@ export class MembershipHistory {
 
   /** The newest one that is committed, given how far that reaches. */
   committed(commitIndex: LogIndex): Membership {
-    for (let at = this.#memberships.length - 1; at > 0; at -= 1) {
-      const { index, membership } = this.#memberships[at] as {
-        index: LogIndex
-        membership: Membership
-      }
-      if (index <= commitIndex) return membership
-    }
-    return this.oldest
+    return this.#newestUpTo(commitIndex).membership
+  }
+
+  /** Where that one stands in the log. */
+  committedIndex(commitIndex: LogIndex): LogIndex {
+    return this.#newestUpTo(commitIndex).index
   }
 
   /** As of the oldest index that still matters: what a snapshot taken there must say. */
   get oldest(): Membership {
-    return (this.#memberships[0] as { membership: Membership }).membership
+    return (this.#memberships[0] as Placed).membership
+  }
+
+  get oldestIndex(): LogIndex {
+    return (this.#memberships[0] as Placed).index
   }
 
   append(index: LogIndex, membership: Membership): void {
@@ -62,10 +71,7 @@ export class MembershipHistory {
 
   /** The entries up to `index` are applied: nobody asks for a membership before that any more. */
   forgetBefore(index: LogIndex): void {
-    while (
-      this.#memberships.length > 1 &&
-      (this.#memberships[1] as { index: LogIndex }).index <= index
-    )
+    while (this.#memberships.length > 1 && (this.#memberships[1] as Placed).index <= index)
       this.#memberships.shift()
   }
 
@@ -74,10 +80,13 @@ export class MembershipHistory {
     this.#memberships.push({ index, membership })
   }
 
-  get #newest(): { readonly index: LogIndex; readonly membership: Membership } {
-    return this.#memberships[this.#memberships.length - 1] as {
-      index: LogIndex
-      membership: Membership
-    }
+  get #newest(): Placed {
+    return this.#memberships[this.#memberships.length - 1] as Placed
+  }
+
+  #newestUpTo(index: LogIndex): Placed {
+    let at = this.#memberships.length - 1
+    while (at > 0 && (this.#memberships[at] as Placed).index > index) at -= 1
+    return this.#memberships[at] as Placed
   }
 }

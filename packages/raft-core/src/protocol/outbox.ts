@@ -25,6 +25,8 @@ export interface Outbox {
 }
 
 interface Writing {
+  /** Since it began. */
+  ticks: number
   readonly term: Term
   readonly votedFor: NodeId | null
   /** The last entry that will be durable; lowered when a truncation overtakes the write. */

@@ -31,8 +31,14 @@ export interface Progress {
   ackedRound: number
   /** It has answered since the leader last checked its quorum. */
   active: boolean
+  /** It had, when that was: right after the check, nothing newer is known of anybody. */
+  wasActive: boolean
   /** It has answered since the last heartbeat. */
   answered: boolean
+  /** An append was sent to it since the last tick. */
+  appended: boolean
+  /** In the tick before, appends were sent to it and answered. */
+  flowed: boolean
   /** `matchIndex` at the last heartbeat: if it stands still, something was lost. */
   matchAtHeartbeat: LogIndex
   /** It is no member any more, and is fed for this many ticks still; 0 for members. */
@@ -44,7 +50,7 @@ export interface PeerStatus {
   readonly id: NodeId
   readonly state: ProgressState
   readonly matchIndex: LogIndex
-  /** Heard from since the leader last checked its quorum. */
+  /** Heard from within the last election timeout, or the one before. */
   readonly active: boolean
 }
 
@@ -62,10 +68,18 @@ export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: num
     ackedRound: 0,
     // A new peer gets the benefit of the doubt until the next check of the quorum.
     active: true,
+    wasActive: false,
     answered: false,
+    appended: false,
+    flowed: false,
     matchAtHeartbeat: 0,
     leavingTicks: 0,
   }
+}
+
+/** Is it there, as far as anybody can know? */
+export function isHeard({ active, wasActive }: Progress): boolean {
+  return active || wasActive
 }
 
 export function becomeProbe(progress: Progress, nextIndex: LogIndex): void {
@@ -93,13 +107,15 @@ function change(progress: Progress, state: ProgressState): void {
 
 /** The append messages on their way to one follower, oldest first: the last index and size of each. */
 export class Inflight {
-  readonly #lastIndex: LogIndex[]
-  readonly #bytes: number[]
+  #lastIndex: LogIndex[]
+  #bytes: number[]
+  #capacity: number
   #start = 0
   #count = 0
   #totalBytes = 0
 
   constructor(capacity: number) {
+    this.#capacity = capacity
     this.#lastIndex = Array.from({ length: capacity }, () => 0)
     this.#bytes = Array.from({ length: capacity }, () => 0)
   }
@@ -113,7 +129,18 @@ export class Inflight {
   }
 
   get full(): boolean {
-    return this.#count === this.#lastIndex.length
+    return this.#count >= this.#capacity
+  }
+
+  /** Has room for so many from now on. What is on the way already stays, even if it is more. */
+  resize(capacity: number): void {
+    const lastIndex = rotated(this.#lastIndex, this.#start)
+    const bytes = rotated(this.#bytes, this.#start)
+    const length = Math.max(capacity, this.#count)
+    this.#lastIndex = Array.from({ length }, (_, at) => lastIndex[at] ?? 0)
+    this.#bytes = Array.from({ length }, (_, at) => bytes[at] ?? 0)
+    this.#start = 0
+    this.#capacity = capacity
   }
 
   push(lastIndex: LogIndex, bytes: number): void {
@@ -139,4 +166,8 @@ export class Inflight {
     this.#count = 0
     this.#totalBytes = 0
   }
+}
+
+function rotated(ring: readonly number[], start: number): readonly number[] {
+  return [...ring.slice(start), ...ring.slice(0, start)]
 }

@@ -28,6 +28,11 @@ export function isVoter(membership: Membership, id: NodeId): boolean {
   return membership.voters.includes(id) || membership.outgoing.includes(id)
 }
 
+/** Decides everything alone. */
+export function isOnlyVoter({ voters, outgoing }: Membership, id: NodeId): boolean {
+  return voters.length === 1 && voters[0] === id && outgoing.length === 0
+}
+
 /** Never shared by two calls at a time: `valueOf` does not ask for a quorum itself. */
 const scratch: number[] = []
 

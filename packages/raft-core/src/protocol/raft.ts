@@ -1,6 +1,7 @@
 import { decodeMembership, encodeMembership } from '../codec/records.ts'
 import { assert, InvariantError } from '../errors.ts'
 import type { InstallSnapshot } from '../messages.ts'
+import type { ProtocolOptions } from '../options.ts'
 import type { Role } from '../trace.ts'
 import type {
   Entry,
@@ -24,10 +25,14 @@ import {
 } from './install-snapshot.ts'
 import { changeMembership, continueChange, type MembershipOutcome } from './membership-change.ts'
 import { entryBytes } from './log.ts'
-import { becomeProbe, type PeerStatus } from './progress.ts'
+import { oweLease, owesLease } from './lease.ts'
+import { becomeProbe, isHeard, type PeerStatus } from './progress.ts'
+import { isOnlyVoter } from './quorum.ts'
 import { requestRead, startReadRound } from './read-index.ts'
-import { campaign, countOwnVote, mayCampaign } from './request-vote.ts'
-import { restartElectionTimer } from './roles.ts'
+import { noticeRemoval, takeReach, tickCallers } from './removal.ts'
+import { campaign, countOwnVote, forgetLeader, mayCampaign } from './request-vote.ts'
+import { drawElectionTimeout, restartElectionTimer } from './roles.ts'
+import { isDoubted, passTime, resumeWriting } from './stalled-leader.ts'
 import { createState, membership, progressOf, type RaftInit, type RaftState } from './state.ts'
 import { type ProtocolMessage, step } from './step.ts'
 import { tick } from './tick.ts'
@@ -48,6 +53,7 @@ export interface ProposeOutcome {
   readonly why:
     | 'not the leader'
     | 'leadership is being handed over'
+    | 'leadership is in doubt'
     | 'too much is uncommitted'
     | null
 }
@@ -78,15 +84,25 @@ export class Raft {
   }
 
   constructor(init: RaftInit) {
+    if (init.options.reads === 'lease' && init.now === undefined)
+      throw new RangeError('leases need a clock: tell the time at the start, and ever after')
     this.#raft = createState(init)
     restore(this.#raft, init)
     restartElectionTimer(this.#raft)
+    // Whoever decides alone need not wait to see whether anybody else does.
+    if (isOnlyVoter(this.membership, this.id)) this.campaign()
   }
 
   // Inputs: the world.
 
+  /** What the monotonic clock says, in milliseconds. Leases and pauses are measured by it. */
+  clock(now: number): void {
+    passTime(this.#raft, now)
+  }
+
   /** One tick of time has passed. */
   tick(): void {
+    tickCallers(this.#raft)
     tick(this.#raft)
   }
 
@@ -111,8 +127,10 @@ export class Raft {
     if (raft.role !== 'leader') return { accepted: 0, first, why: 'not the leader' }
     if (raft.transfer !== null)
       return { accepted: 0, first, why: 'leadership is being handed over' }
+    if (isDoubted(raft)) return { accepted: 0, first, why: 'leadership is in doubt' }
     const entries: Entry[] = []
-    let bytes = log.bytesBetween(raft.commitIndex + 1, log.lastIndex + 1)
+    const settled = Math.min(raft.commitIndex, log.stableIndex)
+    let bytes = log.bytesBetween(settled + 1, log.lastIndex + 1)
     for (const data of commands) {
       // A single command always fits, or a large one could never be proposed.
       const size = entryBytes(data)
@@ -149,7 +167,20 @@ export class Raft {
   /** Starts an election now, if this node has a vote and does not lead. */
   campaign(): void {
     const raft = this.#raft
-    if (raft.role !== 'leader' && mayCampaign(raft)) campaign(raft)
+    if (raft.role !== 'leader' && mayCampaign(raft) && !owesLease(raft)) campaign(raft)
+  }
+
+  /** Follows its leader no longer, and votes again. Answers whether there was one to forget. */
+  forgetLeader(): boolean {
+    return forgetLeader(this.#raft)
+  }
+
+  /** Goes on with other options, which `resolveOptions` or `changeOptions` has checked. */
+  reconfigure(options: ProtocolOptions): void {
+    const raft = this.#raft
+    raft.options = options
+    drawElectionTimeout(raft)
+    for (const peer of raft.peers) peer.inflight.resize(options.maxInflightMessages)
   }
 
   // Inputs: what was asked for is done.
@@ -158,6 +189,8 @@ export class Raft {
   appendDone(): void {
     const raft = this.#raft
     const written = finishWrite(raft)
+    resumeWriting(raft)
+    raft.log.evict(raft.commitIndex, raft.options.maxWindowBytes)
     if (raft.role === 'leader') advanceCommitIndex(raft)
     const isOwnVote = written.term === raft.term && written.votedFor === raft.id
     if (raft.role === 'candidate' && isOwnVote) countOwnVote(raft)
@@ -170,7 +203,8 @@ export class Raft {
     assert(index >= raft.appliedIndex, 'what is applied stays applied')
     raft.appliedIndex = index
     raft.memberships.forgetBefore(index)
-    raft.log.evict(index, raft.options.maxWindowBytes)
+    noticeRemoval(raft)
+    raft.log.evict(raft.commitIndex, raft.options.maxWindowBytes)
   }
 
   /** The entries of a fetch, or null if the storage no longer has them. */
@@ -217,7 +251,7 @@ export class Raft {
       if (startReadRound(raft)) broadcastHeartbeat(raft)
       for (const peer of raft.peers) replicate(raft, peer)
     }
-    return takeEffects(raft)
+    return takeEffects(raft, takeReach(raft))
   }
 
   /**
@@ -271,6 +305,11 @@ export class Raft {
     return this.#raft.transfer !== null
   }
 
+  /** The cluster goes on without this node, which has nothing more to do. */
+  get isRemoved(): boolean {
+    return this.#raft.removedAt !== null && this.#raft.role !== 'leader'
+  }
+
   get membership(): Membership {
     return membership(this.#raft)
   }
@@ -296,11 +335,11 @@ export class Raft {
   }
 
   get peers(): readonly PeerStatus[] {
-    return this.#raft.peers.map(({ id, state, matchIndex, active }) => ({
-      id,
-      state,
-      matchIndex,
-      active,
+    return this.#raft.peers.map((peer) => ({
+      id: peer.id,
+      state: peer.state,
+      matchIndex: peer.matchIndex,
+      active: isHeard(peer),
     }))
   }
 }
@@ -321,8 +360,11 @@ function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit)
       if (entry.index > snapshotIndex)
         raft.memberships.append(entry.index, decodeMembership(entry.data))
   raft.memberships.forgetBefore(appliedIndex)
+  noticeRemoval(raft)
   adoptTermOfLog(raft)
   const neverRan = stored.lastIndex === 0 && snapshot === null && stored.hardState.term === 0
+  // Before it stopped, it may have answered a leader that counts on its vote to this moment.
+  if (!neverRan) oweLease(raft)
   if (neverRan && bootstrap !== null) bootstrapCluster(raft, bootstrap)
 }
 

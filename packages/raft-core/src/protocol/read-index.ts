@@ -1,10 +1,17 @@
 import type { ReadIndex, ReadIndexReply } from '../messages.ts'
-import type { LogIndex, NodeId } from '../types.ts'
+import type { LogIndex } from '../types.ts'
 import { knowsCommitted } from './commit.ts'
 import { send } from './effects.ts'
+import { holdsLease } from './lease.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
-import { membership, type PendingRead, type RaftState, type ReadRound } from './state.ts'
+import {
+  ackedRoundOf,
+  membership,
+  type PendingRead,
+  type RaftState,
+  type ReadRound,
+} from './state.ts'
 
 /**
  * Linearizable reads without a log entry (thesis 6.4): a leader notes what is committed, makes sure
@@ -38,13 +45,18 @@ function enqueue(raft: RaftState, read: PendingRead): void {
 }
 
 /**
- * All reads that came since the last round share the next one. A leader that has not committed in
- * its own term does not know yet what is committed, so its reads wait for the no-op (§8). Answers
- * whether a round began, which heartbeats must now carry to everybody.
+ * All reads that came since the last round share the next one, unless a lease makes it needless. A
+ * leader that has not committed in its own term does not know yet what is committed, so its reads wait
+ * for the no-op (§8). Answers whether a round began, which heartbeats must now carry to everybody.
  */
 export function startReadRound(raft: RaftState): boolean {
   const { reads } = raft
   if (reads.waiting.length === 0 || !knowsCommitted(raft)) return false
+  if (holdsLease(raft)) {
+    confirm(raft, reads.waiting, raft.commitIndex)
+    reads.waiting = []
+    return false
+  }
   reads.round += 1
   reads.pending.push({ round: reads.round, index: raft.commitIndex, reads: reads.waiting })
   reads.waiting = []
@@ -60,21 +72,20 @@ export function acknowledgeRound(raft: RaftState, peer: Progress, round: number)
   confirmReads(raft)
 }
 
-function confirmReads(raft: RaftState): void {
+/** Settles the rounds that a majority of the membership in effect has answered. */
+export function confirmReads(raft: RaftState): void {
   const { pending } = raft.reads
   if (pending.length === 0) return
   const confirmed = quorumValue(membership(raft), (id) => ackedRoundOf(raft, id))
   while (pending.length > 0 && (pending[0] as ReadRound).round <= confirmed) {
     const { index, reads } = pending.shift() as ReadRound
-    raft.reads.count -= reads.length
-    for (const read of reads) settle(raft, read, index)
+    confirm(raft, reads, index)
   }
 }
 
-function ackedRoundOf(raft: RaftState, id: NodeId): number {
-  if (id === raft.id) return raft.reads.round
-  for (const peer of raft.peers) if (peer.id === id) return peer.ackedRound
-  return 0
+function confirm(raft: RaftState, reads: readonly PendingRead[], index: LogIndex): void {
+  raft.reads.count -= reads.length
+  for (const read of reads) settle(raft, read, index)
 }
 
 /** Leadership is over: nobody is left waiting for an answer that cannot come. */

@@ -2,6 +2,7 @@ import { assert } from '../errors.ts'
 import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply } from '../messages.ts'
 import type { NodeId } from '../types.ts'
 import { ignore, send, sendWhenDurable } from './effects.ts'
+import { owesLease } from './lease.ts'
 import { isVoter, tally } from './quorum.ts'
 import {
   becomeCandidate,
@@ -18,6 +19,7 @@ import { lastLog, membership, type RaftState } from './state.ts'
  */
 export function mayCampaign(raft: RaftState): boolean {
   const { memberships, commitIndex, id } = raft
+  if (raft.removedAt !== null) return false
   return isVoter(memberships.current, id) || isVoter(memberships.committed(commitIndex), id)
 }
 
@@ -90,6 +92,7 @@ function refusesVote(raft: RaftState, message: RequestVote): string | null {
   if (raft.votedFor !== null && raft.votedFor !== message.from) return 'voted for another'
   // Nobody else can win a term that has a leader: to put off this node's own election is all it does.
   if (raft.leader !== null && raft.leader !== message.from) return 'the term has a leader'
+  if (owesLease(raft) && !message.transfer) return 'a leader counts on this vote'
   // The candidate must hold everything that may be committed (§5.4.1).
   if (!raft.log.isUpToDate(message.lastLog)) return 'its log is behind'
   return null
@@ -122,8 +125,20 @@ function refusesPreVote(raft: RaftState, message: PreVote): string | null {
 
 /** Has heard from a leader within the shortest election timeout, or is one (thesis 4.2.3). */
 export function hearsLeader(raft: RaftState): boolean {
-  if (raft.role === 'leader') return true
+  if (raft.role === 'leader' || owesLease(raft)) return true
   return raft.leader !== null && raft.electionElapsed < raft.options.electionTicks
+}
+
+/**
+ * Somebody knows better than this follower that its leader is gone: from now on it votes as if it had
+ * not heard from it. Its term stays, and if the leader speaks again, it follows. Answers whether there
+ * was a leader to forget. A leader knows who leads, and whoever owes a lease may not forget it.
+ */
+export function forgetLeader(raft: RaftState): boolean {
+  if (raft.role !== 'follower' || raft.leader === null || raft.options.reads === 'lease')
+    return false
+  becomeFollower(raft, raft.term, null)
+  return true
 }
 
 export function handleRequestVoteReply(raft: RaftState, message: RequestVoteReply): void {

@@ -3,6 +3,7 @@ import type { Role } from '../trace.ts'
 import type { Entry, NodeId, Term } from '../types.ts'
 import { appendToLog } from './append-entries.ts'
 import { trackPeers } from './peers.ts'
+import { stampRound } from './lease.ts'
 import { loseReads } from './read-index.ts'
 import type { RaftState } from './state.ts'
 
@@ -55,14 +56,19 @@ export function becomeLeader(raft: RaftState): void {
   raft.termStart = log.lastIndex + 1
   trackPeers(raft)
   changeRole(raft, 'leader', raft.id)
+  stampRound(raft)
   const noop: Entry = { index: raft.termStart, term: raft.term, type: 'no-op', data: NOTHING }
   appendToLog(raft, [noop])
 }
 
 /** Somewhere in [T, 2T): nodes that lose their leader together do not all campaign together (§5.2). */
 export function restartElectionTimer(raft: RaftState): void {
-  const { electionTicks } = raft.options
   raft.electionElapsed = 0
+  drawElectionTimeout(raft)
+}
+
+export function drawElectionTimeout(raft: RaftState): void {
+  const { electionTicks } = raft.options
   raft.electionTimeout = electionTicks + Math.floor(raft.random() * electionTicks)
 }
 
@@ -71,6 +77,8 @@ function changeRole(raft: RaftState, role: Role, leader: NodeId | null): void {
     loseReads(raft)
     raft.peers = []
     raft.transfer = null
+    raft.lease = { stamps: [], isGivenUp: false }
+    raft.doubtedRound = 0
   }
   raft.role = role
   raft.leader = leader

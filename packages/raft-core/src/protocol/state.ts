@@ -10,7 +10,7 @@ import type { Progress } from './progress.ts'
 /** Everything a server knows, in the order of Figure 2. Only the files of this folder write it. */
 export interface RaftState {
   readonly id: NodeId
-  readonly options: ProtocolOptions
+  options: ProtocolOptions
   readonly random: () => number
   readonly trace: Trace | null
 
@@ -32,6 +32,12 @@ export interface RaftState {
   electionTimeout: number
   heartbeatElapsed: number
 
+  // What the monotonic clock says, in milliseconds. Only leases and pauses are measured by it.
+  /** As it was told last; never falls. */
+  now: number
+  /** When a leader was heard last, of whatever term: with leases, this node's vote is bound by it. */
+  heardAt: number
+
   // Candidate variables.
   readonly votes: Map<NodeId, boolean>
 
@@ -40,8 +46,22 @@ export interface RaftState {
   /** Where this leader's term begins: nothing counts as committed by it before this is (§5.4.2). */
   termStart: LogIndex
   readonly reads: Reads
+  lease: Lease
+  /**
+   * This process stood still: until a majority has answered this round, another may lead. 0 when there
+   * is no doubt.
+   */
+  doubtedRound: number
   /** Who is to lead next, while a transfer is under way (thesis 3.10). */
-  transfer: { readonly to: NodeId; elapsed: number; asked: boolean } | null
+  transfer: Transfer | null
+
+  // Removal (thesis 4.2.3): see removal.ts.
+  /** Where the committed membership stands that says that this node was removed; null for a member. */
+  removedAt: LogIndex | null
+  /** Removed nodes that have asked for something lately, and for how many ticks they are answered. */
+  readonly callers: Map<NodeId, number>
+  /** Who was last said to be reachable. */
+  reach: { readonly membership: Membership; readonly others: string }
 
   readonly outbox: Outbox
 }
@@ -58,6 +78,23 @@ export interface Reads {
   /** Rounds that wait for a majority, oldest first. */
   readonly pending: ReadRound[]
   count: number
+}
+
+/** What a leader knows of how long nobody else can be elected (thesis 6.4.1). */
+export interface Lease {
+  /** When the rounds of the last heartbeats began, oldest first. */
+  readonly stamps: { readonly round: number; readonly sentAt: number }[]
+  /** A follower was asked to campaign, and may do so at any time later in this term. */
+  isGivenUp: boolean
+}
+
+export interface Transfer {
+  readonly to: NodeId
+  elapsed: number
+  /** The heir was told to campaign. */
+  readonly asked: boolean
+  /** Not asked for: this leader's disk stands still. Called off if it goes on in time. */
+  readonly isForced: boolean
 }
 
 export interface PendingRead {
@@ -83,6 +120,8 @@ export interface RaftInit {
   readonly appliedIndex: LogIndex
   /** Uniform in [0, 1): spreads the election timeouts. */
   readonly random: () => number
+  /** What the monotonic clock says, in milliseconds. Leases need it; then `clock` is called, too. */
+  readonly now?: number
   readonly trace?: Trace | null
 }
 
@@ -106,11 +145,18 @@ export function createState(init: RaftInit): RaftState {
     electionElapsed: 0,
     electionTimeout: 0,
     heartbeatElapsed: 0,
+    now: init.now ?? 0,
+    heardAt: Number.NEGATIVE_INFINITY,
     votes: new Map(),
     peers: [],
     termStart: 0,
     reads: { round: 0, waiting: [], pending: [], count: 0 },
+    lease: { stamps: [], isGivenUp: false },
+    doubtedRound: 0,
     transfer: null,
+    removedAt: null,
+    callers: new Map(),
+    reach: { membership: NOBODY, others: '' },
     outbox: createOutbox(),
   }
 }
@@ -118,6 +164,16 @@ export function createState(init: RaftInit): RaftState {
 /** The membership in effect: the newest in the log, committed or not (§6). */
 export function membership(raft: RaftState): Membership {
   return raft.memberships.current
+}
+
+/** The shortest election timeout, in milliseconds. */
+export function electionMs({ options }: RaftState): number {
+  return options.electionTicks * options.tickMs
+}
+
+/** The newest round that a voter has answered. The leader follows itself. */
+export function ackedRoundOf(raft: RaftState, id: NodeId): number {
+  return id === raft.id ? raft.reads.round : (progressOf(raft, id)?.ackedRound ?? 0)
 }
 
 /** Where the log ends, as a vote request tells it (§5.4.1). */

@@ -8,7 +8,9 @@ import {
   refuseStaleLeader,
 } from './append-entries.ts'
 import { ignore } from './effects.ts'
+import { oweLease } from './lease.ts'
 import { handleReadIndex, handleReadIndexReply } from './read-index.ts'
+import { handleRemoved, isRemoved, turnAway } from './removal.ts'
 import {
   handlePreVote,
   handlePreVoteReply,
@@ -19,6 +21,7 @@ import {
   requestVotes,
 } from './request-vote.ts'
 import { becomeFollower } from './roles.ts'
+import { isDiskStalled } from './stalled-leader.ts'
 import type { RaftState } from './state.ts'
 
 /** The messages that the protocol itself answers; the rest carry proposals between nodes. */
@@ -34,6 +37,7 @@ export function step(raft: RaftState, message: ProtocolMessage): void {
     message: message.type,
   })
   if (message.to !== raft.id) return ignore(raft, message, 'it is for another node')
+  if (isRemoved(raft, message.from)) return turnAway(raft, message)
   if (disturbs(raft, message)) return ignore(raft, message, 'the leader is alive')
   if (message.term > raft.term) becomeFollower(raft, message.term, leaderSpeaking(message))
   else if (message.term < raft.term && !mayBeLate(message)) return handleStale(raft, message)
@@ -59,10 +63,13 @@ function leaderSpeaking(message: ProtocolMessage): NodeId | null {
   return speaks ? message.from : null
 }
 
-/** Questions are answered whatever their term: the answer tells the sender ours. */
-function mayBeLate(message: ProtocolMessage): boolean {
+/**
+ * Questions are answered whatever their term: the answer tells the sender ours. And once removed is
+ * removed, whatever term the node has reached by itself.
+ */
+function mayBeLate({ type }: ProtocolMessage): boolean {
   return (
-    message.type === 'pre-vote' || message.type === 'request-vote' || message.type === 'read-index'
+    type === 'pre-vote' || type === 'request-vote' || type === 'read-index' || type === 'removed'
   )
 }
 
@@ -102,6 +109,8 @@ function dispatch(raft: RaftState, message: ProtocolMessage): void {
       return handleReadIndex(raft, message)
     case 'read-index-reply':
       return handleReadIndexReply(raft, message)
+    case 'removed':
+      return handleRemoved(raft, message)
   }
 }
 
@@ -114,6 +123,7 @@ function follow(raft: RaftState, message: ProtocolMessage): boolean {
   }
   becomeFollower(raft, raft.term, message.from)
   raft.electionElapsed = 0
+  oweLease(raft)
   return true
 }
 
@@ -121,5 +131,6 @@ function follow(raft: RaftState, message: ProtocolMessage): boolean {
 function handleTimeoutNow(raft: RaftState, message: ProtocolMessage): void {
   if (raft.role !== 'follower') return ignore(raft, message, 'only a follower takes over')
   if (!mayCampaign(raft)) return ignore(raft, message, 'only a voter takes over')
+  if (isDiskStalled(raft)) return ignore(raft, message, 'the disk stands still')
   requestVotes(raft, { transfer: true })
 }

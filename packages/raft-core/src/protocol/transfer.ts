@@ -1,5 +1,7 @@
 import type { NodeId } from '../types.ts'
 import { send } from './effects.ts'
+import { giveUpLease } from './lease.ts'
+import { isHeard } from './progress.ts'
 import { progressOf, membership, type RaftState } from './state.ts'
 
 /**
@@ -7,11 +9,15 @@ import { progressOf, membership, type RaftState } from './state.ts'
  * date, asks it to campaign at once, and takes no proposals meanwhile. Answers with who it is, or
  * null if nobody can take over.
  */
-export function startTransfer(raft: RaftState, to: NodeId | null): NodeId | null {
+export function startTransfer(
+  raft: RaftState,
+  to: NodeId | null,
+  { isForced = false }: { readonly isForced?: boolean } = {},
+): NodeId | null {
   if (raft.role !== 'leader') return null
   const heir = to ?? furthestVoter(raft)
   if (heir === null || heir === raft.id || !membership(raft).voters.includes(heir)) return null
-  raft.transfer = { to: heir, elapsed: 0, asked: false }
+  raft.transfer = { to: heir, elapsed: 0, asked: false, isForced }
   continueTransfer(raft)
   return heir
 }
@@ -21,6 +27,7 @@ export function continueTransfer(raft: RaftState): void {
   const { transfer } = raft
   if (transfer === null || transfer.asked) return
   if (progressOf(raft, transfer.to)?.matchIndex !== raft.log.lastIndex) return
+  giveUpLease(raft)
   raft.transfer = { ...transfer, asked: true }
   send(raft, { type: 'timeout-now', from: raft.id, to: transfer.to, term: raft.term })
 }
@@ -34,7 +41,7 @@ export function tickTransfer(raft: RaftState): void {
 
 function furthestVoter(raft: RaftState): NodeId | null {
   const voters = raft.peers.filter(
-    (peer) => peer.active && membership(raft).voters.includes(peer.id),
+    (peer) => isHeard(peer) && membership(raft).voters.includes(peer.id),
   )
   if (voters.length === 0) return null
   return voters.reduce((best, peer) => (peer.matchIndex > best.matchIndex ? peer : best)).id

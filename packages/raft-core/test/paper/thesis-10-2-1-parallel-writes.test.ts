@@ -66,7 +66,7 @@ describe("thesis 10.2.1 writing to the leader's disk in parallel", () => {
       commitIndex: 1,
       round: 0,
     })
-    a.tick(10)
+    a.input((raft) => raft.campaign())
     expect(a.raft.role).toBe('candidate')
     // The write under way holds the entry, and knows nothing of the election.
     expect(only(a.persist(), 'request-vote')).toEqual([])

@@ -11,6 +11,7 @@ import type {
   PreVoteReply,
   ReadIndex,
   ReadIndexReply,
+  Removed,
   RequestVote,
   RequestVoteReply,
   TimeoutNow,
@@ -59,6 +60,12 @@ export const commands = (from: LogIndex, ...terms: readonly Term[]): readonly En
 
 export const voters = (...ids: readonly NodeId[]): Membership =>
   bootstrapMembership(ids.map((id) => ({ id, address: `at-${id}` })))
+
+/** What is left of {a, b, c} when this one is removed. */
+export const without = (gone: NodeId): Membership => ({
+  ...voters(...['a', 'b', 'c'].filter((id) => id !== gone)),
+  removed: [{ id: gone, address: `at-${gone}` }],
+})
 
 export const membershipEntry = (index: LogIndex, term: Term, membership: Membership): Entry => ({
   index,
@@ -148,6 +155,10 @@ export const readIndex = (way: Way & { readonly id: number }): ReadIndex => ({
 export const readIndexReply = (
   way: Way & { readonly id: number; readonly index: LogIndex },
 ): ReadIndexReply => ({ ...header('read-index-reply', way), id: way.id, index: way.index })
+
+export const removed = (
+  way: Way & { readonly index: LogIndex; readonly membership: Membership },
+): Removed => ({ ...header('removed', way), index: way.index, membership: way.membership })
 
 export const installSnapshot = (
   way: Way & { readonly at: At; readonly membership?: Membership },

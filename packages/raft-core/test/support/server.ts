@@ -15,7 +15,15 @@ import {
 } from '../../src/protocol/raft.ts'
 import type { RaftState } from '../../src/protocol/state.ts'
 import type { RaftEvent } from '../../src/trace.ts'
-import type { Entry, LogIndex, Membership, NodeId, SnapshotMeta, Term } from '../../src/types.ts'
+import type {
+  Entry,
+  LogIndex,
+  Membership,
+  NodeId,
+  Peer,
+  SnapshotMeta,
+  Term,
+} from '../../src/types.ts'
 import { Disk } from './disk.ts'
 import { membershipEntry, read, text, voters } from './messages.ts'
 
@@ -23,6 +31,8 @@ export interface ServerOptions extends Partial<ProtocolOptions> {
   readonly id?: NodeId
   readonly membership?: Membership
   readonly disk?: Disk
+  /** What its clock says at the start. */
+  readonly now?: number
   /** Constant 0 unless given: every election timeout is then exactly `electionTicks`. */
   readonly random?: () => number
   /** Writes wait for `persist`. */
@@ -42,6 +52,7 @@ export class Server {
   readonly disk: Disk
   readonly options: ServerOptions
   raft: Raft
+  now: number
   slowDisk: boolean
   slowMachine: boolean
   slowReads: boolean
@@ -54,6 +65,8 @@ export class Server {
   /** What the state machine was fed, in order; a snapshot restores it. */
   state: string[] = []
   readonly reads: ReadOutcome[] = []
+  /** Who must be reachable, as it was said last. */
+  peers: readonly Peer[] | null = null
   readonly events: RaftEvent[] = []
   /** Everything that has left since the test last looked. */
   #left: Message[] = []
@@ -62,6 +75,7 @@ export class Server {
     this.id = options.id ?? 'a'
     this.options = options
     this.disk = options.disk ?? new Disk()
+    this.now = options.now ?? 0
     this.slowDisk = options.slowDisk ?? false
     this.slowMachine = options.slowMachine ?? false
     this.slowReads = options.slowReads ?? false
@@ -79,6 +93,7 @@ export class Server {
       bootstrap: this.options.membership ?? null,
       appliedIndex: snapshot?.meta.position.index ?? 0,
       random: this.options.random ?? (() => 0),
+      now: this.now,
       trace: (event) => this.events.push(event),
     })
     this.raft = raft
@@ -116,6 +131,7 @@ export class Server {
     this.#check(before)
     this.#left.push(...effects.messages)
     this.reads.push(...effects.reads)
+    if (effects.peers !== null) this.peers = effects.peers
     this.fetches.push(...effects.fetches)
     this.snapshotsDue.push(...effects.snapshots)
     if (effects.append !== null) {
@@ -166,6 +182,14 @@ export class Server {
   tick(times = 1): readonly Message[] {
     this.#left = []
     for (let i = 0; i < times; i++) this.input((raft) => raft.tick())
+    return this.takeLeft()
+  }
+
+  /** The clock says `now`. Answers with what left because of it. */
+  clock(now: number): readonly Message[] {
+    this.#left = []
+    this.now = now
+    this.input((raft) => raft.clock(now))
     return this.takeLeft()
   }
 

@@ -6,7 +6,7 @@ import type { Environment } from '../../src/environment.ts'
 import type { InstallSnapshot, Message } from '../../src/messages.ts'
 import { type RaftNode, startNode, type StartOptions } from '../../src/node/node.ts'
 import type { RaftEvent } from '../../src/trace.ts'
-import type { Entry, LogIndex, NodeId, Position, SnapshotMeta } from '../../src/types.ts'
+import type { Entry, LogIndex, NodeId, Peer, Position, SnapshotMeta } from '../../src/types.ts'
 import { Disk } from './disk.ts'
 import { read, text, timeoutNow, voters } from './messages.ts'
 
@@ -151,10 +151,18 @@ export class World implements AsyncDisposable {
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
   readonly #handlers = new Map<NodeId, TransportHandlers>()
+  /** Who each node knows a way to. */
+  readonly #ways = new Map<NodeId, readonly Peer[]>()
   #turns: (() => void)[] = []
-  readonly #beats = new Map<NodeId, Set<() => void>>()
+  readonly #beats = new Map<NodeId, Map<() => void, number>>()
   #inFlight: Message[] = []
   #seed = 0
+  /** What all clocks say, in milliseconds. */
+  timeMs = 0
+  /** How much time a tick takes. Nothing here takes any unless a test says so. */
+  tickMs = 0
+  /** How fast the clock of a node runs; 1 unless it is here. */
+  readonly clockRates: Map<NodeId, number> = new Map()
 
   /** Starts a cluster of founders, one of which leads when this resolves: the first. */
   static async of(ids: readonly NodeId[], options: Options = {}): Promise<World> {
@@ -199,6 +207,7 @@ export class World implements AsyncDisposable {
   /** This node campaigns at once, whoever leads, and wins. */
   async elect(id: NodeId): Promise<void> {
     const { role, term } = this.at(id).node.status()
+    if (role === 'leader') return
     const message = timeoutNow({ from: '?', to: id, term: role === 'follower' ? term : term + 1 })
     await this.deliver(message)
     expect(this.at(id).node.status().role).toBe('leader')
@@ -216,7 +225,8 @@ export class World implements AsyncDisposable {
   /** One tick of time for each of these nodes, and everything that follows from it. */
   async tick(times = 1, ids: readonly NodeId[] = [...this.members.keys()]): Promise<void> {
     for (let i = 0; i < times; i++) {
-      for (const id of ids) for (const beat of this.#beats.get(id) ?? []) beat()
+      this.timeMs += this.tickMs
+      for (const id of ids) this.beat(id, 1)
       await this.settle()
     }
   }
@@ -245,7 +255,12 @@ export class World implements AsyncDisposable {
 
   /** Beats without turns in between, as after the process stood still. */
   beat(id: NodeId, times: number): void {
-    for (let i = 0; i < times; i++) for (const beat of this.#beats.get(id) ?? []) beat()
+    for (let i = 0; i < times; i++) for (const beat of this.#beats.get(id)?.keys() ?? []) beat()
+  }
+
+  /** The length of every interval that a node has a timer for. */
+  timers(id: NodeId): readonly number[] {
+    return [...(this.#beats.get(id)?.values() ?? [])]
   }
 
   receiver(id: NodeId): TransportHandlers {
@@ -254,17 +269,17 @@ export class World implements AsyncDisposable {
 
   #environment(id: NodeId): Environment {
     let state = (this.#seed += 7919)
-    const beats = new Set<() => void>()
+    const beats = new Map<() => void, number>()
     this.#beats.set(id, beats)
     return {
-      now: () => 0,
+      now: () => this.timeMs * (this.clockRates.get(id) ?? 1),
       random: () => {
         state = (state * 48_271) % 2_147_483_647
         return state / 2_147_483_647
       },
       schedule: (turn) => this.#turns.push(turn),
-      every: (_, beat) => {
-        beats.add(beat)
+      every: (intervalMs, beat) => {
+        beats.set(beat, intervalMs)
         return () => beats.delete(beat)
       },
     }
@@ -275,8 +290,9 @@ export class World implements AsyncDisposable {
       start: async (handlers) => {
         this.#handlers.set(id, handlers)
       },
-      setPeers: () => {},
+      setPeers: (peers) => this.#ways.set(id, peers),
       send: (message) => {
+        if (!this.#ways.get(id)?.some((peer) => peer.id === message.to)) return
         this.sent.push(message)
         this.#inFlight.push(message)
       },

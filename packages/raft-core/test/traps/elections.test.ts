@@ -165,7 +165,7 @@ describe('safety of elections (§5.2, §5.4.1)', () => {
     const a = server({ members: voters('a', 'b', 'c') }, { slowDisk: true, preVote: false })
     a.tick(10)
     expect(a.raft.term).toBe(2)
-    a.tick(10)
+    a.input((raft) => raft.campaign())
     expect(a.raft.term).toBe(3)
     a.receive(vote({ from: 'b', term: 3 }))
     a.persist()

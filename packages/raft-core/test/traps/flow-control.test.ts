@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { resolveOptions } from '../../src/options.ts'
 import { Cluster, ofType, to } from '../support/cluster.ts'
 import { accepted, heartbeat, heartbeatReply, only, refused, text } from '../support/messages.ts'
 import { type Server, server, type ServerOptions } from '../support/server.ts'
@@ -106,11 +107,21 @@ describe('flow control (thesis 10.2.1)', () => {
   })
 
   test('few large messages rather than many small ones while others are on the way', () => {
-    const a = leader({ minBatchBytes: 1000 })
-    for (let i = 0; i < 5; i++) a.propose(`${i}`)
+    const a = leader({ minBatchBytes: 2000 })
+    for (let i = 0; i < 9; i++) a.propose(`${i}`)
+    // An entry counts for 161 bytes here: the more messages are on the way, the more go into the next.
+    const sizes = toB(a).map(({ entries }) => entries.length)
+    expect(sizes).toEqual([1, 1, 4])
+    a.receive(accepted({ from: 'b', term: 2, index: 4 }))
+    expect(a.peer('b').nextIndex).toBe(12)
+  })
+
+  test('but no longer than a tick: over a slow link an answer may be long in coming', () => {
+    const a = leader({ minBatchBytes: 2000 })
+    for (let i = 0; i < 3; i++) a.propose(`${i}`)
     expect(toB(a)).toHaveLength(2)
-    a.receive(accepted({ from: 'b', term: 2, index: 3 }))
-    expect(a.peer('b').nextIndex).toBe(8)
+    const left = only(a.tick(), 'append-entries').filter(({ to: id }) => id === 'b')
+    expect(left.map(({ entries }) => entries.length)).toEqual([1])
   })
 
   test('a message is cut at its size, and one entry always fits', () => {
@@ -253,5 +264,107 @@ describe('quotas (§8)', () => {
       })
     a.persist()
     expect(a.persist()).toMatchObject([{ type: 'append-entries-reply', index: 101 }])
+  })
+})
+
+describe('heartbeats', () => {
+  /** A tick in which b is sent an append and answers it. */
+  function flow(a: Server): readonly string[] {
+    a.propose('x')
+    a.receive(accepted({ from: 'b', term: 2, index: a.raft.lastIndex }))
+    return a.tick().flatMap((left) => (left.to === 'b' ? [left.type] : []))
+  }
+
+  test('where appends flow, they stand in for heartbeats', () => {
+    const a = leader()
+    a.tick(2)
+    expect(flow(a)).toEqual(['heartbeat'])
+    for (let i = 0; i < 5; i++) expect(flow(a)).toEqual([])
+  })
+
+  test('whoever is sent nothing gets every one', () => {
+    const a = leader()
+    for (let i = 0; i < 5; i++) {
+      flow(a)
+      expect(only(a.tick(), 'heartbeat').map((left) => left.to)).toEqual(['b', 'c'])
+    }
+  })
+
+  test('so does one that does not answer: its disk may be slow', () => {
+    const a = leader({ maxInflightMessages: 100 })
+    for (let i = 0; i < 3; i++) flow(a)
+    a.propose('x')
+    a.tick()
+    a.propose('x')
+    expect(only(a.tick(), 'heartbeat').map((left) => left.to)).toContain('b')
+  })
+
+  test('a read that waits is never made to wait for a disk', () => {
+    const a = leader()
+    for (let i = 0; i < 3; i++) flow(a)
+    a.readIndex(1)
+    a.takeLeft()
+    expect(flow(a)).toEqual(['heartbeat'])
+  })
+
+  test('followers that are not patient enough for a tick more get every one', () => {
+    const a = leader({ electionTicks: 3, heartbeatTicks: 2 })
+    const types = Array.from({ length: 8 }, () => flow(a)).flat()
+    expect(types).toEqual(['heartbeat', 'heartbeat', 'heartbeat', 'heartbeat'])
+  })
+
+  test('nobody campaigns while appends flow, and the log comes whole in spite of losses', () => {
+    const cluster = new Cluster(['a', 'b', 'c'], { electionTicks: 3 })
+    cluster.elect('a')
+    for (let i = 0; i < 60; i++) {
+      cluster.propose('a', `${i}`)
+      if (i % 7 === 0) cluster.drop(to('b'))
+      cluster.tick(1)
+      expect(cluster.at('a').raft.role).toBe('leader')
+    }
+    cluster.tick(5)
+    expect(cluster.at('b').state).toHaveLength(60)
+    expect(cluster.at('a').raft.term).toBe(2)
+  })
+})
+
+describe('limits that change', () => {
+  test('a window that shrinks lets what is on the way arrive, and no more leave', () => {
+    const a = leader({ maxInflightMessages: 4 })
+    for (const words of ['1', '2', '3']) a.propose(words)
+    expect(toB(a)).toHaveLength(3)
+    const options = resolveOptions({ minBatchBytes: 0, maxInflightMessages: 2 })
+    a.input((raft) => raft.reconfigure(options))
+    a.propose('4')
+    expect(toB(a)).toEqual([])
+    a.receive(accepted({ from: 'b', term: 2, index: 4 }))
+    expect(a.peer('b').inflight.count).toBe(2)
+    a.input((raft) => raft.reconfigure({ ...options, maxInflightMessages: 9 }))
+    for (const words of ['5', '6', '7', '8']) a.propose(words)
+    expect(a.peer('b').inflight.count).toBe(6)
+    a.receive(accepted({ from: 'b', term: 2, index: a.raft.lastIndex }))
+    expect(a.peer('b').inflight).toMatchObject({ count: 0, bytes: 0 })
+  })
+
+  test('a shorter election timeout is over when it would have been over', () => {
+    const a = server()
+    a.tick(6)
+    a.input((raft) => raft.reconfigure(resolveOptions({ electionTicks: 4 })))
+    expect(a.raft.role).toBe('follower')
+    a.tick(1)
+    expect(a.raft.role).toBe('pre-candidate')
+  })
+
+  test('what is committed and durable leaves memory, even if the state machine is slow', () => {
+    const a = leader({ maxWindowBytes: 1000 })
+    a.slowMachine = true
+    for (let i = 0; i < 50; i++) {
+      a.propose(`${i}`)
+      a.receive(accepted({ from: 'b', term: 2, index: a.raft.lastIndex }))
+    }
+    expect(a.raft.committedEntries(3, 1 << 20)).toBe(null)
+    a.slowMachine = false
+    a.apply()
+    expect(a.state).toHaveLength(50)
   })
 })

@@ -1,8 +1,26 @@
-import type { Entry, Membership, Message, MessageType, NodeId, RaftEvent } from '@coracle/raft-core'
+import {
+  type Entry,
+  InvariantError,
+  type Membership,
+  type Message,
+  type NodeId,
+  type RaftEvent,
+} from '@coracle/raft-core'
+import { ALL, isAmong, type Which } from './mail.ts'
 import { type NodeSettings, type Parcel, ScenarioNode } from './node.ts'
 
 /** Nothing in a scenario takes this many rounds: something goes in circles. */
 const MAX_ROUNDS = 1_000
+
+type Options = NodeSettings['options']
+
+export interface ClusterSettings {
+  readonly founders: Membership
+  /** The options of a node: nodes of one cluster may differ, as while they are upgraded. */
+  readonly optionsOf: (id: NodeId) => Options
+  readonly onEvent: (event: RaftEvent) => void
+  readonly tell: (line: string) => void
+}
 
 /** The nodes of a scenario and the messages between them. */
 export class ScenarioCluster {
@@ -10,39 +28,32 @@ export class ScenarioCluster {
   /** On their way, oldest first. */
   #parcels: Parcel[] = []
   readonly #cuts = new Set<string>()
-  #held: { readonly type: MessageType | null; readonly from: NodeId; readonly to: NodeId }[] = []
+  #held: Which[] = []
   #heldParcels: Parcel[] = []
-  readonly #options: NodeSettings['options']
-  readonly #tell: (line: string) => void
-  readonly #onEvent: (event: RaftEvent) => void
+  readonly #settings: ClusterSettings
 
-  constructor(
-    founders: Membership,
-    options: NodeSettings['options'],
-    onEvent: (event: RaftEvent) => void,
-    tell: (line: string) => void,
-  ) {
-    this.#onEvent = onEvent
-    this.#tell = tell
-    this.#options = options
-    for (const id of founders.voters) this.#add(id, founders)
+  constructor(settings: ClusterSettings) {
+    this.#settings = settings
+    for (const id of settings.founders.voters) this.#add(id, settings.founders)
     this.#settle()
   }
 
   /** Starts a node that knows nobody and waits to be added. */
   addStranger(id: NodeId): void {
+    if (this.nodes.has(id)) throw new Error(`there is a node ${id} already`)
     this.#add(id, null)
   }
 
   #add(id: NodeId, founders: Membership | null): void {
+    const { tell, onEvent, optionsOf } = this.#settings
     const node = new ScenarioNode({
       id,
       founders,
       place: this.nodes.size,
-      options: this.#options,
-      onEvent: this.#onEvent,
+      options: optionsOf(id),
+      onEvent,
       onRead: (read, index) =>
-        this.#tell(
+        tell(
           index < 0
             ? `${id} lost track of read ${read}`
             : `${id} may serve read ${read} at ${index}`,
@@ -50,6 +61,7 @@ export class ScenarioCluster {
       onApply: (entry) => this.#showApplied(id, entry),
     })
     this.nodes.set(id, node)
+    node.start()
   }
 
   node(id: string): ScenarioNode {
@@ -58,17 +70,28 @@ export class ScenarioCluster {
     return node
   }
 
+  /** A node that finds that it can no longer be right stops, and says why. */
+  guard(node: ScenarioNode, action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error
+      node.crash()
+      this.#settings.tell(`${node.id} stopped: ${error.message}`)
+    }
+  }
+
   /** Lets every node finish what it can, without delivering anything. */
   #settle(): void {
     for (const node of this.nodes.values())
-      if (node.isUp) for (const parcel of node.work()) this.#post(parcel)
+      if (node.isUp)
+        this.guard(node, () => {
+          for (const parcel of node.work()) this.#post(parcel)
+        })
   }
 
   #post(parcel: Parcel): void {
-    const { from, to, type } = parcel.message
-    const isHeld = this.#held.some(
-      (rule) => rule.from === from && rule.to === to && (rule.type === null || rule.type === type),
-    )
+    const isHeld = this.#held.some((which) => isAmong(which, parcel.message))
     if (isHeld) this.#heldParcels.push(parcel)
     else this.#parcels.push(parcel)
   }
@@ -78,23 +101,29 @@ export class ScenarioCluster {
     this.#settle()
     for (let round = 0; this.#parcels.length > 0; round += 1) {
       if (round > MAX_ROUNDS) throw new Error('the cluster never comes to rest')
-      this.deliver()
+      this.deliver(ALL)
     }
   }
 
-  /** Delivers what is on its way now, and lets the receivers react. */
-  deliver(): void {
-    const parcels = this.#parcels
-    this.#parcels = []
-    for (const parcel of parcels) this.#hand(parcel)
+  /** Delivers those messages that are on their way now, and lets the receivers react. */
+  deliver(which: Which): void {
     this.#settle()
+    const due = this.#take(which)
+    for (const parcel of due) this.#hand(parcel)
+    this.#settle()
+  }
+
+  #take(which: Which): Parcel[] {
+    const taken = this.#parcels.filter(({ message }) => isAmong(which, message))
+    this.#parcels = this.#parcels.filter(({ message }) => !isAmong(which, message))
+    return taken
   }
 
   #hand(parcel: Parcel): void {
     const { from, to, type } = parcel.message
     const node = this.node(to)
     const arrives = node.isUp && !this.#cuts.has(`${from}>${to}`)
-    if (arrives) node.receive(parcel)
+    if (arrives) this.guard(node, () => node.receive(parcel))
     if (type === 'install-snapshot') this.#snapshotSent(parcel.message, arrives)
   }
 
@@ -102,18 +131,37 @@ export class ScenarioCluster {
   #snapshotSent({ from, to }: Message, arrived: boolean): void {
     const sender = this.node(from)
     if (sender.isUp) sender.raft.snapshotSent(to, arrived)
-    if (!arrived) this.#tell(`${from} could not send its snapshot to ${to}`)
+    if (!arrived) this.#settings.tell(`${from} could not send its snapshot to ${to}`)
+  }
+
+  /** Everything on its way now arrives twice. */
+  repeat(): void {
+    this.#settle()
+    this.#parcels = this.#parcels.flatMap((parcel) => [parcel, parcel])
+  }
+
+  /** What was sent last arrives first. */
+  reverse(): void {
+    this.#settle()
+    this.#parcels.reverse()
+  }
+
+  /** What is on its way, oldest first. */
+  get mail(): readonly Message[] {
+    this.#settle()
+    return this.#parcels.map(({ message }) => message)
   }
 
   /** Lets time pass on one node, then lets it react. */
   tick(id: NodeId): void {
-    if (this.node(id).isUp) this.node(id).raft.tick()
+    const node = this.node(id)
+    if (node.isUp) this.guard(node, () => node.tick())
     this.#settle()
   }
 
   partition(groups: readonly (readonly NodeId[])[]): void {
-    for (const [place, group] of groups.entries())
-      for (const other of groups.filter((_, at) => at !== place).flat())
+    for (const [at, group] of groups.entries())
+      for (const other of groups.filter((_, where) => where !== at).flat())
         for (const id of group) this.cut(id, other)
   }
 
@@ -125,28 +173,35 @@ export class ScenarioCluster {
     this.#cuts.clear()
   }
 
-  /** Keeps messages of this kind back from now on. */
-  hold(from: NodeId, to: NodeId, type: MessageType | null): void {
-    this.#held.push({ from, to, type })
+  /** Keeps such messages back from now on. */
+  hold(which: Which): void {
+    this.#settle()
+    this.#held.push(which)
   }
 
-  /** Keeps no more messages back; those that were stay where they are. */
-  unhold(): void {
-    this.#held = []
+  /** Undoes that, or all of it; what was kept back stays where it is. */
+  unhold(which: Which): void {
+    const { from, to, type } = which
+    const isOther = (held: Which): boolean =>
+      held.from !== from || held.to !== to || held.type !== type
+    this.#held = which === ALL ? [] : this.#held.filter(isOther)
   }
 
-  /** Puts what was kept back on its way, in the order it was sent. */
-  release(): void {
-    this.unhold()
-    this.#parcels.push(...this.#heldParcels)
-    this.#heldParcels = []
+  /** Puts what was kept back on its way as well, in the order it was sent. */
+  release(which: Which): void {
+    this.unhold(which)
+    this.#parcels.push(...this.#heldParcels.filter(({ message }) => isAmong(which, message)))
+    this.#heldParcels = this.#heldParcels.filter(({ message }) => !isAmong(which, message))
   }
 
   /** Loses what is on its way or kept back. Answers with how much that was. */
-  drop(): number {
-    const lost = [...this.#parcels, ...this.#heldParcels]
-    this.#parcels = []
-    this.#heldParcels = []
+  drop(which: Which): number {
+    this.#settle()
+    const lost = [
+      ...this.#take(which),
+      ...this.#heldParcels.filter(({ message }) => isAmong(which, message)),
+    ]
+    this.#heldParcels = this.#heldParcels.filter(({ message }) => !isAmong(which, message))
     for (const { message } of lost)
       if (message.type === 'install-snapshot') this.#snapshotSent(message, false)
     return lost.length
@@ -154,6 +209,6 @@ export class ScenarioCluster {
 
   #showApplied(id: NodeId, entry: Entry): void {
     if (entry.type === 'command')
-      this.#tell(`${id} applied ${new TextDecoder().decode(entry.data)} at ${entry.index}`)
+      this.#settings.tell(`${id} applied ${new TextDecoder().decode(entry.data)} at ${entry.index}`)
   }
 }

@@ -8,8 +8,10 @@ import {
   type Position,
   type SnapshotMeta,
   type Stored,
+  type Term,
   type TermRun,
 } from '@coracle/raft-core'
+import { place } from './narrate.ts'
 
 /** A snapshot, and the state it stands for: the commands applied so far. */
 export interface StoredState {
@@ -51,6 +53,28 @@ export class ScenarioDisk {
 
   writeSnapshot(snapshot: StoredState): void {
     this.#snapshot = snapshot
+  }
+
+  /** A log of one command per term after the founding entry, as if this node had lived through them. */
+  forge(term: Term, terms: readonly Term[]): void {
+    const [founding] = this.#entries
+    if (founding === undefined || terms[0] !== founding.term)
+      throw new Error('every log begins with the entry that founds the cluster')
+    const commands = terms.slice(1).map((of, at): Entry => {
+      const position = { term: of, index: at + 2 }
+      return { ...position, type: 'command', data: new TextEncoder().encode(place(position)) }
+    })
+    this.#entries = [founding, ...commands]
+    this.#hardState = { term, votedFor: null, commitIndex: 1 }
+  }
+
+  /** Loses the entries from `index` on, or everything, although it promised to keep them. */
+  lose(index: LogIndex): void {
+    this.#entries = this.#entries.filter((kept) => kept.index < index)
+    if (index > 0) return
+    this.#hardState = INITIAL_HARD_STATE
+    this.#compacted = ORIGIN
+    this.#snapshot = null
   }
 
   load(): Stored {

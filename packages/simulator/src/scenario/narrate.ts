@@ -9,7 +9,7 @@ export function place({ term, index }: Position): string {
 export function list({ voters, outgoing, learners }: Membership): string {
   const leaving = outgoing.length === 0 ? '' : ` (and the majority of ${outgoing.join(' ')})`
   const learning = learners.length === 0 ? '' : `, learning: ${learners.join(' ')}`
-  return `${voters.join(' ')}${leaving}${learning}`
+  return `${voters.join(' ') || 'nobody'}${leaving}${learning}`
 }
 
 /** Tells an event in a line that a person can follow, or null for what goes without saying. */
@@ -30,6 +30,8 @@ export function narrate(event: RaftEvent): string | null {
         : `${node} voted for ${event.candidate} at term ${term}`
     case 'role-changed':
       return narrateRole(node, term, event.role, event.leader)
+    case 'leader-stalled':
+      return `${node} leads and stands still: ${event.why === 'disk' ? 'its disk' : 'its process'}`
     case 'entries-appended':
       return event.from === event.last.index
         ? `${node} appended ${place(event.last)}`
@@ -42,6 +44,8 @@ export function narrate(event: RaftEvent): string | null {
       return `${node} ignored ${event.message} from ${event.from}: ${event.why}`
     case 'snapshot-installed':
       return `${node} replaced its log by a snapshot up to ${place(event.position)}`
+    case 'node-removed':
+      return `${node} learned that it was removed at ${event.index}`
     case 'membership-changed':
       return `${node} goes on with ${list(event.membership)}`
     case 'entries-applied':

@@ -1,4 +1,5 @@
 import {
+  type AppendBatch,
   type Entry,
   type InstallSnapshot,
   type LogIndex,
@@ -8,7 +9,7 @@ import {
   type RaftEvent,
   resolveOptions,
 } from '@coracle/raft-core'
-import { type ProtocolMessage, Raft } from '@coracle/raft-core/protocol'
+import { type FetchWork, type ProtocolMessage, Raft } from '@coracle/raft-core/protocol'
 import { ScenarioDisk, type StoredState } from './disk.ts'
 
 /** What leaves a node: a message, with the state it carries if it opens a snapshot's stream. */
@@ -16,6 +17,9 @@ export interface Parcel {
   readonly message: Message
   readonly state?: StoredState
 }
+
+/** What of a node can be slow. */
+export type Part = 'disk' | 'machine' | 'reads'
 
 export interface NodeSettings {
   readonly id: NodeId
@@ -37,16 +41,18 @@ export class ScenarioNode {
   readonly disk: ScenarioDisk = new ScenarioDisk()
   readonly #settings: NodeSettings
   #raft: Raft | null = null
+  /** The clock of the computer goes on when the process does not. */
+  #now = 0
   #state: string[] = []
-  /** Writes do not finish while the disk is held up. */
-  isStalled: boolean = false
-  #unfinishedWrite: (() => void) | null = null
+  /** What is held up: writes do not finish, nothing is applied, or reads of old entries do not finish. */
+  readonly stalled: Set<Part> = new Set()
+  #unfinishedWrite: AppendBatch | null = null
+  readonly #unfinishedReads: FetchWork[] = []
   /** A snapshot up to here took the place of the state. */
   #restored: LogIndex | null = null
 
   constructor(settings: NodeSettings) {
     this.#settings = settings
-    this.start()
   }
 
   get id(): NodeId {
@@ -79,14 +85,32 @@ export class ScenarioNode {
       bootstrap: founders,
       appliedIndex: snapshot?.meta.position.index ?? 0,
       random: () => place / 10,
+      now: this.#now,
       trace: onEvent,
     })
   }
 
-  /** Loses everything that is not on the disk. */
-  crash(): void {
+  tick(): void {
+    this.pass(1)
+    this.raft.tick()
+  }
+
+  /** So much time passes on the clock, in ticks, whether or not the process notices. */
+  pass(ticks: number): void {
+    this.#now += ticks * resolveOptions(this.#settings.options).tickMs
+    this.raft.clock(this.#now)
+  }
+
+  /**
+   * Loses everything that is not on the disk. A write under way is there whole or not at all: which of
+   * the two is the disk's luck, for nobody was told.
+   */
+  crash({ isWritten = false }: { readonly isWritten?: boolean } = {}): void {
+    if (isWritten && this.#unfinishedWrite !== null) this.disk.append(this.#unfinishedWrite)
     this.#raft = null
     this.#unfinishedWrite = null
+    this.#unfinishedReads.length = 0
+    this.#restored = null
   }
 
   /** Carries out what the protocol wants done. Answers with what it sends. */
@@ -96,13 +120,13 @@ export class ScenarioNode {
       const { messages, append, fetches, snapshots, reads } = this.raft.effects()
       for (const message of messages) parcels.push({ message })
       for (const { id, index } of reads) this.#settings.onRead(id, index)
-      for (const { id, from, end } of fetches)
-        this.raft.entriesFetched(id, this.disk.entries(from, end))
+      this.#unfinishedReads.push(...fetches)
+      const fetched = !this.stalled.has('reads') && this.#finishReads()
       for (const to of snapshots) parcels.push(...this.#openSnapshot(to))
-      if (append !== null) this.#unfinishedWrite = () => this.disk.append(append)
-      const wrote = !this.isStalled && this.finishWrite()
-      const applied = this.#apply()
-      busy = messages.length + fetches.length > 0 || wrote || applied
+      if (append !== null) this.#unfinishedWrite = append
+      const wrote = !this.stalled.has('disk') && this.finishWrite()
+      const applied = !this.stalled.has('machine') && this.#apply()
+      busy = messages.length > 0 || fetched || wrote || applied
     }
     return parcels
   }
@@ -139,10 +163,17 @@ export class ScenarioNode {
   /** Finishes the write under way, even on a disk that is held up. */
   finishWrite(): boolean {
     if (this.#unfinishedWrite === null) return false
-    this.#unfinishedWrite()
+    this.disk.append(this.#unfinishedWrite)
     this.#unfinishedWrite = null
     this.raft.appendDone()
     return true
+  }
+
+  #finishReads(): boolean {
+    const reads = this.#unfinishedReads.splice(0)
+    for (const { id, from, end } of reads)
+      this.raft.entriesFetched(id, this.disk.entries(from, end))
+    return reads.length > 0
   }
 
   #apply(): boolean {

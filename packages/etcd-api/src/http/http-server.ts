@@ -1,0 +1,60 @@
+/** HTTP/1.1 on connections that somebody else accepted. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Gateway } from '../gateway/gateway.ts'
+import { type AccessOptions, accessControl } from './access.ts'
+import { type Endpoint, serveEndpoint } from './endpoints.ts'
+
+export interface HttpServerOptions extends AccessOptions {
+  /** Paths under `/v3/`. Null: there are none. */
+  readonly gateway: Gateway | null
+  readonly endpoints: ReadonlyMap<string, Endpoint>
+}
+
+export interface HttpServer {
+  /** Serves one connection, for as long as it lasts. */
+  readonly serve: (socket: Socket) => void
+  /** Requests that run go on; connections end when they have none. */
+  close(): void
+}
+
+/** A client that sends its headers more slowly than this is sent away. */
+const HEADERS_TIMEOUT_MS = 10_000
+
+export function httpServer(options: HttpServerOptions): HttpServer {
+  const { gateway, endpoints } = options
+  const isRefused = accessControl(options)
+  let isClosing = false
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    response.on('error', () => {})
+    if (isClosing) response.setHeader('Connection', 'close')
+    response.once('close', () => {
+      if (isClosing) server.closeIdleConnections()
+    })
+    if (isRefused(request, response)) return
+    const url = parseUrl(request.url ?? '/')
+    const exchange = { request, response }
+    if (gateway?.serve(url.pathname, exchange) === true) return
+    serveEndpoint(endpoints, url, exchange).catch(() => request.socket.destroy())
+  }
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS }, answer)
+  // Watching over slow clients begins when a server listens, and this one never does.
+  server.emit('listening')
+  return {
+    serve(socket) {
+      server.emit('connection', socket)
+      socket.resume()
+    },
+    close() {
+      isClosing = true
+      server.closeIdleConnections()
+      server.close()
+    },
+  }
+}
+
+/** What a client asks for need not be a URL, and is none of ours then. */
+function parseUrl(url: string): URL {
+  const base = 'http://localhost'
+  return URL.canParse(url, base) ? new URL(url, base) : new URL(base)
+}

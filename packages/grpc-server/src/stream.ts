@@ -1,0 +1,362 @@
+/** One call: a stream of HTTP/2 with gRPC's messages on it, from its first frame to its last. */
+import type { DuplexCall, Handler, Receiver } from './call.ts'
+import { ErrorCode } from './frames.ts'
+import { MessageReader, messageLength, PREFIX_BYTES, viewOf } from './message-reader.ts'
+import { decodeBinary } from './metadata.ts'
+import type { RequestHead } from './request-head.ts'
+import { SendQueue } from './send-queue.ts'
+import { Code, GrpcError, type Status, statusOf } from './status.ts'
+
+/** What a stream needs of its connection. */
+export interface StreamCarrier {
+  readonly peer: string
+  readonly commonName: string | undefined
+  readonly maxMessageBytes: number
+  readonly windowBytes: number
+  readonly maxQueuedBytes: number
+  /** Sends one message and the end of a call in one go; false if there is no room for it now. */
+  sendWhole(stream: ServerStream, message: Uint8Array): boolean
+  /** The stream has something to send. */
+  sendSoon(stream: ServerStream): void
+  /** Ends the stream with trailers, at once. */
+  sendEnd(stream: ServerStream, status: Status | null): void
+  sendReset(stream: ServerStream, code: number): void
+  sendWindowUpdate(stream: ServerStream, bytes: number): void
+  /** Memory for what has arrived and is not taken; false if there is none left. */
+  takeRoom(bytes: number): boolean
+  /** The stream is over: nobody keeps it any more. */
+  forget(stream: ServerStream): void
+}
+
+export class ServerStream implements DuplexCall {
+  readonly id: number
+  readonly head: RequestHead
+  readonly deadline: number | null
+  cancelled = false
+  /** What the client lets us send; below zero if it has changed its mind. */
+  sendWindow: number
+  /** The headers of the answer are gone. */
+  hasBegun = false
+  /** The client has sent its last frame. */
+  isHalfClosed = false
+  /** Nothing more is to be sent or received. */
+  isOver = false
+  readonly #carrier: StreamCarrier
+  readonly #handler: Handler
+  #receiveWindow: number
+  /** Received and not given back to the client's window. */
+  #uncredited = 0
+  /** What is left of the length that the client has announced. */
+  #announced: number
+  #reader: MessageReader | null = null
+  #request: Uint8Array | null = null
+  #queue: SendQueue | null = null
+  /** How the call ends when all is sent; undefined as long as it does not. */
+  #end: Status | null | undefined
+  #receiver: Receiver | null = null
+  #isPaused = false
+  #inbox: Uint8Array[] | null = null
+  #isEndDelivered = false
+  #wantsRoom = false
+  #onRoom: (() => void) | null = null
+  #onCancelled: (() => void)[] | null = null
+  #onOver: (() => void)[] | null = null
+
+  constructor(
+    id: number,
+    head: RequestHead,
+    handler: Handler,
+    carrier: StreamCarrier,
+    sendWindow: number,
+  ) {
+    this.id = id
+    this.head = head
+    this.#handler = handler
+    this.#carrier = carrier
+    this.sendWindow = sendWindow
+    this.#receiveWindow = carrier.windowBytes
+    this.#announced = head.contentLength ?? -1
+    this.deadline = head.timeoutMs === null ? null : performance.now() + head.timeoutMs
+  }
+
+  get path(): string {
+    return this.head.path
+  }
+
+  get peer(): string {
+    return this.#carrier.peer
+  }
+
+  get commonName(): string | undefined {
+    return this.#carrier.commonName
+  }
+
+  metadata(name: string): string | undefined {
+    return this.head.metadata.get(name)
+  }
+
+  binaryMetadata(name: string): Uint8Array | undefined {
+    const value = this.head.metadata.get(name)
+    return value === undefined ? undefined : decodeBinary(value)
+  }
+
+  allMetadata(): readonly (readonly [name: string, value: string])[] {
+    return this.head.metadata.entries()
+  }
+
+  onCancelled(listener: () => void): void {
+    if (this.cancelled) queueMicrotask(listener)
+    else if (!this.isOver) (this.#onCancelled ??= []).push(listener)
+  }
+
+  onceOver(listener: () => void): void {
+    if (this.isOver) queueMicrotask(listener)
+    else (this.#onOver ??= []).push(listener)
+  }
+
+  /** A two-way call begins with its headers, every other one with its request. */
+  open(): void {
+    if (this.#handler.kind === 'duplex') this.#run(() => this.#start())
+  }
+
+  #start(): void {
+    const handler = this.#handler
+    if (handler.kind === 'duplex') this.#follow(handler.handle(this))
+    else if (handler.kind === 'server-stream')
+      this.#follow(handler.handle(this.#request as Uint8Array, this))
+    else this.#answer(handler.handle(this.#request as Uint8Array, this))
+    this.#request = null
+  }
+
+  #answer(answer: Uint8Array | Promise<Uint8Array>): void {
+    if (answer instanceof Uint8Array) return this.#respond(answer)
+    answer.then(
+      (message) => this.#respond(message),
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
+  #follow(done: void | Promise<void>): void {
+    if (done !== undefined) done.catch((error: unknown) => this.#fail(error))
+  }
+
+  #respond(message: Uint8Array): void {
+    if (this.isOver || this.#end !== undefined) return
+    if (this.#carrier.sendWhole(this, message)) return
+    this.write(message)
+    this.end()
+  }
+
+  #run(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.end(statusOf(error))
+  }
+
+  /**
+   * Takes the payload of a DATA frame. What was taken for good goes back to the client's window,
+   * whether or not the message is complete: its length is limited, and its client not to be blocked.
+   */
+  takeData(bytes: Uint8Array, start: number, end: number): void {
+    if (this.isOver) return
+    try {
+      this.#read(bytes, start, end)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #read(bytes: Uint8Array, start: number, end: number): void {
+    // Most messages come whole, in a frame of their own.
+    if (this.#reader === null && end - start >= PREFIX_BYTES) {
+      const length = messageLength(bytes, start, this.#carrier.maxMessageBytes)
+      if (end - start === PREFIX_BYTES + length)
+        return this.#take(viewOf(bytes, start + PREFIX_BYTES, end))
+    }
+    this.#reader ??= new MessageReader(this.#carrier.maxMessageBytes, (room) =>
+      this.#carrier.takeRoom(room),
+    )
+    this.#reader.read(bytes, start, end, (message) => this.#take(message))
+  }
+
+  #take(message: Uint8Array): void {
+    if (this.isOver) return
+    if (this.#handler.kind === 'duplex') return this.#deliver(message)
+    if (this.#request !== null)
+      throw new GrpcError(Code.INTERNAL, 'grpc: a second message where one is expected')
+    this.#request = message
+  }
+
+  #deliver(message: Uint8Array): void {
+    if (!this.#isPaused) return this.#receiver?.message(message)
+    if (!this.#carrier.takeRoom(message.length))
+      throw new GrpcError(Code.RESOURCE_EXHAUSTED, 'grpc: too many messages that nobody takes')
+    ;(this.#inbox ??= []).push(message)
+  }
+
+  /** Counts the bytes of a DATA frame. False if the client had no right to send them. */
+  countReceived(bytes: number): boolean {
+    this.#receiveWindow -= bytes
+    this.#uncredited += bytes
+    return this.#receiveWindow >= 0
+  }
+
+  /** Counts them against the length that was announced. False if there are too many. */
+  countContent(bytes: number): boolean {
+    if (this.#announced < 0) return true
+    this.#announced -= bytes
+    return this.#announced >= 0
+  }
+
+  get hasAllContent(): boolean {
+    return this.#announced <= 0
+  }
+
+  /** Lets the client send as much again as was taken. */
+  credit(): void {
+    const { windowBytes } = this.#carrier
+    if (this.#isPaused || this.isHalfClosed || this.#uncredited < windowBytes / 2) return
+    this.#carrier.sendWindowUpdate(this, this.#uncredited)
+    this.#receiveWindow += this.#uncredited
+    this.#uncredited = 0
+  }
+
+  /** The client has sent its last frame. */
+  halfClose(): void {
+    this.isHalfClosed = true
+    if (this.isOver) return
+    const isCut = this.#reader !== null && !this.#reader.isAtBoundary
+    if (isCut) this.end({ code: Code.INTERNAL, message: 'unexpected EOF' })
+    else if (this.#handler.kind === 'duplex') this.#deliverEnd()
+    else if (this.#request !== null) this.#run(() => this.#start())
+    else this.end({ code: Code.INTERNAL, message: 'grpc: no message where one is expected' })
+  }
+
+  #deliverEnd(): void {
+    if (this.#isPaused || this.#isEndDelivered) return
+    this.#isEndDelivered = true
+    this.#run(() => this.#receiver?.end())
+  }
+
+  receive(receiver: Receiver): void {
+    this.#receiver = receiver
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#run(() => this.#empty())
+    if (this.isOver || this.#isPaused) return
+    this.credit()
+    if (this.isHalfClosed) this.#deliverEnd()
+  }
+
+  /** The receiver may pause again meanwhile. */
+  #empty(): void {
+    const inbox = this.#inbox ?? []
+    let delivered = 0
+    while (delivered < inbox.length && !this.#isPaused && !this.isOver) {
+      const message = inbox[delivered] as Uint8Array
+      delivered += 1
+      this.#carrier.takeRoom(-message.length)
+      this.#receiver?.message(message)
+    }
+    inbox.splice(0, delivered)
+  }
+
+  get queuedBytes(): number {
+    return this.#queue?.bytes ?? 0
+  }
+
+  write(message: Uint8Array, taken?: () => void): boolean {
+    if (this.isOver || this.cancelled || this.#end !== undefined) return true
+    const queue = (this.#queue ??= new SendQueue())
+    queue.push(message, taken)
+    this.#carrier.sendSoon(this)
+    if (queue.bytes < this.#carrier.maxQueuedBytes) return true
+    this.#wantsRoom = true
+    return false
+  }
+
+  onRoom(listener: () => void): void {
+    this.#onRoom = listener
+  }
+
+  end(status?: Status): void {
+    if (this.isOver || this.cancelled || this.#end !== undefined) return
+    this.#end = status ?? null
+    if (this.queuedBytes === 0) this.#carrier.sendEnd(this, this.#end)
+  }
+
+  /** What waits to be sent; for the connection, which sends it. */
+  get queue(): SendQueue | null {
+    return this.#queue
+  }
+
+  /** The connection has sent part of what waited. */
+  afterSending(taken: (() => void) | undefined): void {
+    taken?.()
+    if (this.isOver) return
+    const left = this.queuedBytes
+    if (left === 0 && this.#end !== undefined) this.#carrier.sendEnd(this, this.#end)
+    else if (this.#wantsRoom && left <= this.#carrier.maxQueuedBytes / 2) {
+      this.#wantsRoom = false
+      this.#onRoom?.()
+    }
+  }
+
+  /** The deadline has passed: the client knows by itself, but its stream may still be open. */
+  expire(): void {
+    if (this.isOver) return
+    this.cancelled = true
+    this.#tell(this.#onCancelled)
+    this.#carrier.sendEnd(this, {
+      code: Code.DEADLINE_EXCEEDED,
+      message: 'context deadline exceeded',
+    })
+  }
+
+  /** The client has called it off, or is gone. */
+  cancel(): void {
+    if (this.isOver) return
+    this.cancelled = true
+    this.#tell(this.#onCancelled)
+    this.close()
+  }
+
+  /** Ends the stream as one that broke the rules. */
+  abort(code: number = ErrorCode.PROTOCOL_ERROR): void {
+    if (this.isOver) return
+    this.#carrier.sendReset(this, code)
+    this.cancel()
+  }
+
+  /** Lets go of everything. */
+  close(): void {
+    if (this.isOver) return
+    this.isOver = true
+    let held = this.#reader?.heldBytes ?? 0
+    for (const message of this.#inbox ?? []) held += message.length
+    if (held > 0) this.#carrier.takeRoom(-held)
+    this.#reader = null
+    this.#inbox = null
+    this.#queue = null
+    this.#carrier.forget(this)
+    this.#tell(this.#onOver)
+  }
+
+  /** A listener that throws is a defect of the handler, and not to harm the connection. */
+  #tell(listeners: (() => void)[] | null): void {
+    for (const listener of listeners ?? []) this.#run(listener)
+  }
+}

@@ -1,0 +1,3 @@
+import { library } from '@coracle/tooling-tsup'
+
+export default library({ index: 'src/index.ts' }, { platform: 'node' })

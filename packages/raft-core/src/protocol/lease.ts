@@ -1,0 +1,61 @@
+import { knowsCommitted } from './commit.ts'
+import { quorumValue } from './quorum.ts'
+import { ackedRoundOf, electionMs, membership, type RaftState } from './state.ts'
+
+/**
+ * Reads without asking anybody (thesis 6.4.1). A follower that hears from a leader votes for nobody
+ * for an election timeout. So a leader that a majority answered knows that nobody else can have been
+ * elected before an election timeout has passed since it asked them, and answers by itself till then.
+ *
+ * The time runs from when the leader asked, not from when it was answered: the followers' began
+ * somewhere in between. And each counts by its own clock, so the leader's lease is shorter than what
+ * the followers owe it by as much as clocks may differ.
+ */
+
+// The leader's side.
+
+/** Every heartbeat begins a round of its own, so that an answer tells how old it is. */
+export function stampRound(raft: RaftState): void {
+  const { lease, reads, options } = raft
+  if (options.reads !== 'lease') return
+  reads.round += 1
+  lease.stamps.push({ round: reads.round, sentAt: raft.now })
+  // There are no more heartbeats in a lease than ticks in an election timeout.
+  if (lease.stamps.length > options.electionTicks) lease.stamps.shift()
+}
+
+/** May this leader answer a read now, without asking whether it still leads? */
+export function holdsLease(raft: RaftState): boolean {
+  const { lease, now, options } = raft
+  if (options.reads !== 'lease' || lease.isGivenUp || !knowsCommitted(raft)) return false
+  return now < leaseStart(raft) + electionMs(raft) * (1 - options.maxClockDrift)
+}
+
+/** When the last round that a majority has answered began, or earlier. */
+function leaseStart(raft: RaftState): number {
+  const acked = quorumValue(membership(raft), (id) => ackedRoundOf(raft, id))
+  return raft.lease.stamps.findLast(({ round }) => round <= acked)?.sentAt ?? -Infinity
+}
+
+/**
+ * Before a follower is asked to campaign: its voters are not bound by what they owe this leader
+ * (thesis 3.10). The question may arrive at any time, so there is no lease again in this term.
+ */
+export function giveUpLease(raft: RaftState): void {
+  raft.lease.isGivenUp = true
+}
+
+// The follower's side.
+
+/** A leader has spoken: until an election timeout from now, this node helps to elect nobody else. */
+export function oweLease(raft: RaftState): void {
+  raft.heardAt = raft.now
+}
+
+/**
+ * Is this node's vote bound? Whatever it heard since, a newer term or that the leader is gone, it may
+ * have answered a leader that counts on it.
+ */
+export function owesLease(raft: RaftState): boolean {
+  return raft.options.reads === 'lease' && raft.now < raft.heardAt + electionMs(raft)
+}
