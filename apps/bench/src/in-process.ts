@@ -93,7 +93,8 @@ function slowed(storage: Storage, writeMs: number): Storage {
     },
     entries: (from, to, options) => storage.entries(from, to, options),
     compact: (position) => storage.compact(position),
-    writeSnapshot: (meta, chunks) => storage.writeSnapshot(meta, chunks),
+    writeSnapshot: (meta, chunks, options) => storage.writeSnapshot(meta, chunks, options),
+    dropUnfinished: () => storage.dropUnfinished(),
     readSnapshot: () => storage.readSnapshot(),
     [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
   }

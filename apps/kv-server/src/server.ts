@@ -1,5 +1,5 @@
 /** A member in one process: a storage, a transport, a state machine, a node, and etcd's services. */
-import { type EtcdServer, etcdServer } from '@coracle/etcd-api'
+import { type EtcdMetrics, etcdMetrics, type EtcdServer, etcdServer } from '@coracle/etcd-api'
 import { type KvResult, type KvStateMachine, kvStateMachine } from '@coracle/kv-state-machine'
 import {
   bootstrapMembership,
@@ -46,17 +46,22 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
       : 'history is compacted by itself',
   )
   const stateMachine = kvStateMachine()
+  const metrics = etcdMetrics()
+  const logEvent = logEvents(log)
   const node = await startNode<KvResult>({
     id: config.member.nodeId,
     ...(config.isNewCluster ? { membership: foundersOf(config) } : {}),
-    storage,
-    transport,
+    storage: metrics.measureStorage(storage),
+    transport: metrics.measureTransport(transport),
     stateMachine,
-    trace: logEvents(log),
+    trace(event) {
+      metrics.trace(event)
+      logEvent(event)
+    },
     ...nodeOptions(config),
   })
   try {
-    const api = await serveClients(config, node, stateMachine)
+    const api = await serveClients(config, { node, stateMachine, metrics })
     return new Member(config, { node, api, log })
   } catch (error) {
     await node[Symbol.asyncDispose]()
@@ -90,13 +95,15 @@ function nodeOptions(config: ServerConfig) {
 
 function serveClients(
   config: ServerConfig,
-  node: RaftNode<KvResult>,
-  stateMachine: KvStateMachine,
+  parts: {
+    readonly node: RaftNode<KvResult>
+    readonly stateMachine: KvStateMachine
+    readonly metrics: EtcdMetrics
+  },
 ): Promise<EtcdServer> {
   const urlsOf = new Map(config.initialMembers.map(({ nodeId, peerUrls }) => [nodeId, peerUrls]))
   return etcdServer({
-    node,
-    stateMachine,
+    ...parts,
     cluster: {
       id: config.clusterId,
       peerUrls: ({ id, address }) => urlsOf.get(id) ?? [address],

@@ -114,6 +114,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     Observe: parts,
     Resign: parts,
   },
+  'grpc.reflection.v1.ServerReflection': { ServerReflectionInfo: eachMessage(() => null) },
+  'grpc.reflection.v1alpha.ServerReflection': { ServerReflectionInfo: eachMessage(() => null) },
   'grpc.health.v1.Health': { Check: anyone, Watch: anyone },
 }
 

@@ -13,7 +13,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
-import { type PendingRequests, pendingRequests } from './pending.ts'
+import { type PendingRequests, pendingRequests, type Tally } from './pending.ts'
 import { simpleTokens } from './simple-tokens.ts'
 import type { Tokens } from './tokens.ts'
 import type { ResponseHeader } from './wire.ts'
@@ -29,6 +29,9 @@ export interface ServiceContext extends AsyncDisposable {
   readonly gate: Gate
   /** The alarms that are on their way through the log. */
   readonly raising: Set<string>
+  /** What became of proposals and of linearizable reads. */
+  readonly proposals: Readonly<Tally>
+  readonly reads: Readonly<Tally>
   /** A header as of `revision`. */
   header(revision: number): ResponseHeader
   /**
@@ -58,6 +61,8 @@ class Context implements ServiceContext {
   readonly tokens: Tokens
   readonly gate: Gate
   readonly raising = new Set<string>()
+  readonly proposals: Tally = { pending: 0, failed: 0 }
+  readonly reads: Tally = { pending: 0, failed: 0 }
   readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64
@@ -105,12 +110,14 @@ class Context implements ServiceContext {
       bytes: command.length,
       ask: () => this.#node.propose(command).then(({ result }) => result),
       explain: errors.proposalError,
+      tally: this.proposals,
     })
   }
 
   readBarrier(call: Cancellable): Promise<unknown> {
     const ask = (): Promise<number> => this.#node.read()
-    return this.#pending.run({ call, bytes: 0, ask, explain: errors.readError })
+    const explain = errors.readError
+    return this.#pending.run({ call, bytes: 0, ask, explain, tally: this.reads })
   }
 
   #makeTokens(): Tokens {

@@ -3,64 +3,73 @@ import type { DuplexCall as Carried, Handler, ServerStreamCall } from '@coracle/
 import type { DuplexCall, Receiver } from './call.ts'
 import { EtcdError, malformed, unexpected } from './errors.ts'
 import type { Rpc } from './method.ts'
-import { type Codec, codecOf } from './schema.ts'
+import type { Traffic } from './metrics/rpc-metrics.ts'
+import { codecOf } from './schema.ts'
 
-/** The handler that calls this method. */
-export function handlerOf(rpc: Rpc): Handler {
-  const request = codecOf(rpc.schema.requestType)
-  const response = codecOf(rpc.schema.responseType)
-  switch (rpc.kind) {
-    case 'unary':
-      return unaryHandler(rpc, request, response)
-    case 'server-stream':
-      return {
-        kind: 'server-stream',
-        handle: (bytes, call) => writeAll(rpc, decodeOrExplain(request, bytes), call, response),
+/** Between the messages of one method and their bytes, which are counted. */
+interface Wire {
+  /** Bytes that are no message are the error to answer with: it is refused where all calls are. */
+  decode(bytes: Uint8Array): object
+  /** Takes a message, or the bytes of one. */
+  encode(message: object): Uint8Array
+}
+
+function wireOf({ schema }: Rpc, traffic: Traffic): Wire {
+  const request = codecOf(schema.requestType)
+  const response = codecOf(schema.responseType)
+  return {
+    decode(bytes) {
+      traffic.received += bytes.length
+      try {
+        return request.decode(bytes)
+      } catch (error) {
+        return malformed(error)
       }
-    case 'duplex':
-      return {
-        kind: 'duplex',
-        handle: (call) => rpc.call(new GrpcDuplexCall(call, request, response)),
-      }
+    },
+    encode(message) {
+      const bytes = message instanceof Uint8Array ? message : response.encode(message)
+      traffic.sent += bytes.length
+      return bytes
+    },
   }
 }
 
-function unaryHandler(
-  rpc: Extract<Rpc, { kind: 'unary' }>,
-  request: Codec<object>,
-  response: Codec<object>,
-): Handler {
-  const encode = (answer: object): Uint8Array => response.encode(answer)
+/** The handler that calls this method. Bytes of messages are added to `traffic`. */
+export function handlerOf(rpc: Rpc, traffic: Traffic): Handler {
+  const wire = wireOf(rpc, traffic)
+  switch (rpc.kind) {
+    case 'unary':
+      return unaryHandler(rpc, wire)
+    case 'server-stream':
+      return { kind: 'server-stream', handle: (bytes, call) => writeAll(rpc, wire, bytes, call) }
+    case 'duplex':
+      return { kind: 'duplex', handle: (call) => rpc.call(new GrpcDuplexCall(call, wire)) }
+  }
+}
+
+function unaryHandler(rpc: Extract<Rpc, { kind: 'unary' }>, wire: Wire): Handler {
+  const encode = (answer: object): Uint8Array => wire.encode(answer)
   return {
     kind: 'unary',
     handle(bytes, call) {
-      const answer = rpc.call(decodeOrExplain(request, bytes), call)
+      const answer = rpc.call(wire.decode(bytes), call)
       return answer instanceof Promise ? answer.then(encode) : encode(answer)
     },
   }
 }
 
-/** Bytes that are no message are the error to answer with: it is refused where all calls are. */
-function decodeOrExplain(codec: Codec<object>, bytes: Uint8Array): object {
-  try {
-    return codec.decode(bytes)
-  } catch (error) {
-    return malformed(error)
-  }
-}
-
 async function writeAll(
   rpc: Extract<Rpc, { kind: 'server-stream' }>,
-  request: object,
+  wire: Wire,
+  request: Uint8Array,
   call: ServerStreamCall,
-  response: Codec<object>,
 ): Promise<void> {
   let wake = (): void => {}
   call.onRoom(() => wake())
   call.onceOver(() => wake())
-  for await (const message of rpc.call(request, call)) {
+  for await (const message of rpc.call(wire.decode(request), call)) {
     if (call.cancelled) return
-    if (call.write(response.encode(message)) || call.cancelled) continue
+    if (call.write(wire.encode(message)) || call.cancelled) continue
     await new Promise<void>((resolve) => {
       wake = resolve
     })
@@ -71,13 +80,11 @@ async function writeAll(
 /** The call that gRPC carries, with messages instead of bytes. */
 class GrpcDuplexCall implements DuplexCall<object, object> {
   readonly #carried: Carried
-  readonly #request: Codec<object>
-  readonly #response: Codec<object>
+  readonly #wire: Wire
 
-  constructor(carried: Carried, request: Codec<object>, response: Codec<object>) {
+  constructor(carried: Carried, wire: Wire) {
     this.#carried = carried
-    this.#request = request
-    this.#response = response
+    this.#wire = wire
   }
 
   get cancelled(): boolean {
@@ -99,7 +106,7 @@ class GrpcDuplexCall implements DuplexCall<object, object> {
   receive(receiver: Receiver<object>): void {
     this.#carried.receive({
       message: (bytes) => {
-        const request = decodeOrExplain(this.#request, bytes)
+        const request = this.#wire.decode(bytes)
         if (request instanceof EtcdError) this.end(request)
         else receiver.message(request)
       },
@@ -116,8 +123,7 @@ class GrpcDuplexCall implements DuplexCall<object, object> {
   }
 
   write(response: object, taken?: () => void): boolean {
-    const bytes = response instanceof Uint8Array ? response : this.#response.encode(response)
-    return this.#carried.write(bytes, taken)
+    return this.#carried.write(this.#wire.encode(response), taken)
   }
 
   onRoom(listener: () => void): void {

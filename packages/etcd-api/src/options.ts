@@ -6,6 +6,7 @@ import type { AutoCompaction } from './auto-compaction.ts'
 import type { EtcdId } from './ids.ts'
 import type { JwtOptions } from './jwt-tokens.ts'
 import type { Forward } from './leader-calls.ts'
+import type { EtcdMetrics } from './metrics/etcd-metrics.ts'
 
 export interface EtcdLimits {
   /** The largest request, in bytes, as etcd's `--max-request-bytes`. Default 1.5 MiB. */
@@ -85,6 +86,8 @@ export interface EtcdServicesOptions {
   }
   readonly member: { readonly id: EtcdId }
   readonly limits?: Partial<EtcdLimits>
+  /** Where what happens is counted. Default: metrics of its own, that know no disk and no peers. */
+  readonly metrics?: EtcdMetrics
   /**
    * How long it takes until a lost leader is missed, in milliseconds, as the node is told in ticks.
    * Leases last at least half as long again, and outlive a change of leader by it. Default 1000.

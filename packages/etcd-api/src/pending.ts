@@ -21,6 +21,16 @@ export interface Ask<Answer> {
   readonly ask: () => Promise<Answer>
   /** What an error of `ask` means to the client. */
   readonly explain: (error: unknown, context: FailureContext) => EtcdError
+  /** Where this request counts. */
+  readonly tally?: Tally
+}
+
+/** Requests of one kind. */
+export interface Tally {
+  /** The node has not answered them. */
+  pending: number
+  /** Their clients were told of an error. */
+  failed: number
 }
 
 export interface PendingRequests extends Disposable {
@@ -39,9 +49,14 @@ export function pendingRequests(
 interface Waiting {
   readonly call: Cancellable
   readonly reject: (reason: EtcdError) => void
+  readonly tally: Tally
   readonly since: number
   /** How often the leader had changed when the wait began. */
   readonly changes: number
+}
+
+function noTally(): Tally {
+  return { pending: 0, failed: 0 }
 }
 
 /** Often enough that a timeout is late by a few percent only. */
@@ -65,16 +80,17 @@ class Pending implements PendingRequests {
     this.#stopLooking = environment.every(intervalMs, () => this.#look())
   }
 
-  run<Answer>({ call, bytes, ask, explain }: Ask<Answer>): Promise<Answer> {
+  run<Answer>({ call, bytes, ask, explain, tally = noTally() }: Ask<Answer>): Promise<Answer> {
     const { maxPendingRequests, maxPendingBytes } = this.#limits
     if (this.#requests >= maxPendingRequests || this.#bytes + bytes > maxPendingBytes)
       return Promise.reject(errors.tooManyRequests)
     const { changes } = this.#leadership
     const asked = ask()
     this.#requests += 1
+    tally.pending += 1
     this.#bytes += bytes
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { call, reject, since: this.#environment.now(), changes }
+      const waiting: Waiting = { call, reject, tally, since: this.#environment.now(), changes }
       this.#waiting.add(waiting)
       asked.then(
         (answer) => {
@@ -82,7 +98,7 @@ class Pending implements PendingRequests {
           return resolve(answer)
         },
         (error: unknown) => {
-          this.#end(waiting, bytes)
+          if (this.#end(waiting, bytes)) tally.failed += 1
           return reject(explain(error, this.#context(waiting)))
         },
       )
@@ -94,10 +110,12 @@ class Pending implements PendingRequests {
     for (const waiting of this.#waiting) this.#giveUp(waiting, errors.stopped)
   }
 
-  #end(waiting: Waiting, bytes: number): void {
-    this.#waiting.delete(waiting)
+  /** Whether anybody still waited. */
+  #end(waiting: Waiting, bytes: number): boolean {
     this.#requests -= 1
     this.#bytes -= bytes
+    waiting.tally.pending -= 1
+    return this.#waiting.delete(waiting)
   }
 
   #look(): void {
@@ -111,6 +129,7 @@ class Pending implements PendingRequests {
 
   #giveUp(waiting: Waiting, reason: EtcdError): void {
     this.#waiting.delete(waiting)
+    waiting.tally.failed += 1
     waiting.reject(reason)
   }
 

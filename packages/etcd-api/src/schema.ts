@@ -7,13 +7,17 @@
  */
 import { readFileSync } from 'node:fs'
 import protobuf, { type Method, type Service, type Type } from 'protobufjs'
+import { describeFiles, type FileDescriptor } from './descriptors.ts'
 
-const FILES = ['kv', 'auth', 'rpc', 'lock', 'election', 'health']
+const FILES = ['kv', 'auth', 'rpc', 'lock', 'election', 'health', 'reflection']
 
 const root = new protobuf.Root()
 for (const file of FILES) {
   const source = readFileSync(new URL(`../proto/${file}.proto`, import.meta.url), 'utf8')
   protobuf.parse(source, root, { keepCase: true })
+  // What was once tried out under another name is what older clients still ask for.
+  if (file === 'reflection')
+    protobuf.parse(source.replace('reflection.v1', '$&alpha'), root, { keepCase: true })
 }
 root.resolveAll()
 
@@ -56,6 +60,11 @@ export function codecOf<Message extends object>(name: string): Codec<Message> {
 /** The message with this full name, for what works by reflection. */
 export function messageType(name: string): Type {
   return root.lookupType(name)
+}
+
+/** The schema itself, as the descriptors that clients of reflection take: one file per package. */
+export function fileDescriptors(): readonly FileDescriptor[] {
+  return describeFiles(root)
 }
 
 /** Every message of the schema, by its full name. */

@@ -1,5 +1,6 @@
 /** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1, on the same port. */
 import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
+import { etcdClient, type EtcdClient } from './embedded/client.ts'
 import { type Gateway, jsonGateway } from './gateway/gateway.ts'
 import { handlerOf } from './grpc-carrier.ts'
 import type { AccessOptions } from './http/access.ts'
@@ -30,6 +31,8 @@ export interface EtcdServer
   extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
   /** `host:port` of each address listened on, with the ports that were taken. */
   readonly addresses: readonly string[]
+  /** Asks this server from within the process. */
+  readonly client: EtcdClient
   /** The same of `listenMetrics`. */
   readonly metricsAddresses: readonly string[]
 }
@@ -44,6 +47,11 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024
  */
 export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
   if (options.listen.length === 0) throw new RangeError('there is no address to listen on')
+  return serveEtcd(options)
+}
+
+/** The same, also for nobody but the process itself. */
+export async function serveEtcd(options: EtcdServerOptions): Promise<EtcdServer> {
   const services = createEtcdServices(options)
   const { endpoints } = services
   const gateway = options.jsonGateway === false ? null : gatewayOf(services, options)
@@ -67,6 +75,7 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
     const { listen, listenMetrics = [] } = options
     const handlers = handlersOf(services)
     return {
+      client: etcdClient(services.rpcs, resolveOptions(options).environment),
       addresses: await start(
         grpcServer({ listen, services: handlers, limits, onHttp1: http.serve }),
       ),
@@ -83,8 +92,8 @@ export async function etcdServer(options: EtcdServerOptions): Promise<EtcdServer
   }
 }
 
-function handlersOf({ rpcs }: EtcdServices): Record<string, Handler> {
-  return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc)]))
+function handlersOf({ rpcs, traffic }: EtcdServices): Record<string, Handler> {
+  return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc, traffic)]))
 }
 
 /** Base64 makes a third more of bytes; the rest is room for names and spaces. */

@@ -10,6 +10,7 @@ import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
 import type { Endpoint } from './http/endpoints.ts'
 import { healthEndpoints } from './http/health.ts'
+import { metricsEndpoint } from './http/metrics.ts'
 import { versionEndpoint } from './http/version.ts'
 import { kvCalls } from './kv-calls.ts'
 import { kvService } from './kv-service.ts'
@@ -18,7 +19,12 @@ import { leaseService } from './lease-service.ts'
 import { lockService } from './lock-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
 import { type Method, type Rpc, rpcOf } from './method.ts'
+import { etcdMetrics } from './metrics/etcd-metrics.ts'
+import { raftStatusMetrics } from './metrics/raft-metrics.ts'
+import { rpcMetrics, type Traffic } from './metrics/rpc-metrics.ts'
+import { serverMetrics } from './metrics/server-metrics.ts'
 import type { EtcdServicesOptions } from './options.ts'
+import { reflectionService } from './reflection-service.ts'
 import { allMethods } from './schema.ts'
 import { waitingLine } from './waiting-line.ts'
 import { watchService } from './watch-service.ts'
@@ -35,6 +41,8 @@ export interface EtcdServices extends AsyncDisposable {
   readonly rpcs: ReadonlyMap<string, Rpc>
   /** What is served over HTTP beside the gateway, by path. */
   readonly endpoints: ReadonlyMap<string, Endpoint>
+  /** Whoever carries calls adds the bytes of their messages. */
+  readonly traffic: Traffic
   /** Carries out a call of another member's client that only the leader can. Never rejects. */
   answerForwarded(path: string, request: Uint8Array): Promise<ForwardedAnswer>
   /** Raises an alarm about a member through the log, without waiting for it. */
@@ -44,7 +52,11 @@ export interface EtcdServices extends AsyncDisposable {
 }
 
 export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
+  const { registry } = options.metrics ?? etcdMetrics(options)
+  const counted = rpcMetrics(registry)
   const context = serviceContext(options)
+  raftStatusMetrics(registry, options.node)
+  const stopCounting = serverMetrics(registry, context)
   const leases = leaseService(context)
   const auth = authService(context)
   const { autoCompaction } = options
@@ -62,23 +74,28 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     'etcdserverpb.Auth': auth.methods,
     'v3lockpb.Lock': lockService(line, kv),
     'v3electionpb.Election': electionService(context, line, kv),
+    'grpc.reflection.v1.ServerReflection': reflectionService(),
+    'grpc.reflection.v1alpha.ServerReflection': reflectionService(),
     'grpc.health.v1.Health': healthService(),
   }
   for (const schema of allMethods()) {
     const method = methods[schema.service]?.[schema.method]
-    rpcs.set(`/${schema.service}/${schema.method}`, rpcOf(schema, method, context))
+    rpcs.set(`/${schema.service}/${schema.method}`, counted.count(rpcOf(schema, method, context)))
   }
   const endpoints = new Map<string, Endpoint>([
     ...healthEndpoints(context),
     ['/version', versionEndpoint()],
+    ['/metrics', metricsEndpoint(registry)],
   ])
   return {
     rpcs,
     endpoints,
+    traffic: counted.traffic,
     answerForwarded: (path, request) => calls.answer(path, request),
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      stopCounting()
       compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
       await auth[Symbol.asyncDispose]()

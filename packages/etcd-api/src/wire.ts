@@ -353,6 +353,27 @@ export interface WatchResponse {
   readonly events?: readonly Event[]
 }
 
+/** `message_request` names the one member that is set. */
+export interface ReflectionRequest {
+  readonly host: string
+  readonly message_request?:
+    | 'file_by_filename'
+    | 'file_containing_symbol'
+    | 'file_containing_extension'
+    | 'all_extension_numbers_of_type'
+    | 'list_services'
+  readonly file_by_filename: string
+  readonly file_containing_symbol: string
+}
+
+export interface ReflectionResponse {
+  readonly valid_host: string
+  readonly original_request: ReflectionRequest
+  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly Uint8Array[] }
+  readonly list_services_response?: { readonly service: readonly { readonly name: string }[] }
+  readonly error_response?: { readonly error_code: number; readonly error_message: string }
+}
+
 export interface AuthenticateRequest {
   readonly name: string
   readonly password: string

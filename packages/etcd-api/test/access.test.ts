@@ -168,6 +168,8 @@ const TABLE: readonly Row[] = [
   ...coordination(forRoot, 'z', HIDDEN_LOCKS),
   forAnyone('Health/Check'),
   forAnyone('Health/Watch'),
+  forAnyone('reflection.v1.ServerReflection/ServerReflectionInfo', { list_services: '' }),
+  forAnyone('reflection.v1alpha.ServerReflection/ServerReflectionInfo', { list_services: '' }),
   forRoot('Auth/AuthDisable'),
 ]
 

@@ -123,7 +123,8 @@ describe('what cannot be done is refused with etcd’s code and text', () => {
 })
 
 describe('methods that are not served say so', () => {
-  const served = /(KV|Lease|\.Watch|Auth|Cluster|Maintenance|Lock|Election|Health)\//
+  const served =
+    /(KV|Lease|\.Watch|Auth|Cluster|Maintenance|Lock|Election|Health|ServerReflection)\//
   const others = allMethods()
     .map(({ service, method }) => `${service}/${method}`)
     .filter((name) => !served.test(name))

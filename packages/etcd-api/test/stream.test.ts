@@ -42,7 +42,7 @@ test('a stream waits for a slow client instead of piling up what it has not take
   await using services = createEtcdServices(parts)
   const rpc = services.rpcs.get('/etcdserverpb.KV/RangeStream')
   if (rpc === undefined) throw new Error('there is no RangeStream')
-  const rangeStream = handlerOf(rpc)
+  const rangeStream = handlerOf(rpc, { received: 0, sent: 0 })
   if (rangeStream.kind !== 'server-stream') throw new Error('RangeStream is no stream')
 
   const codec = codecOf('etcdserverpb.RangeRequest')

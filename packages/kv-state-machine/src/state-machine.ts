@@ -30,7 +30,7 @@ import { checkRevision, deleteRange, readRange } from './range.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import { Store, type SweepPace } from './store.ts'
 import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
-import type { WatchStream, WatchStreamOptions } from './watch.ts'
+import type { WatchCounts, WatchStream, WatchStreamOptions } from './watch.ts'
 import { type ReplayPace, WatchHub } from './watch-hub.ts'
 import type {
   Alarm,
@@ -96,6 +96,8 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   keysOfLease(id: bigint): readonly Uint8Array[]
   /** Tells of every change to a lease from now on, until the returned function is called. */
   followLeases(observer: LeaseObserver): () => void
+  /** How many watchers there are, on how many streams, and how many of them read the history. */
+  watchCounts(): WatchCounts
   /** Users and roles. */
   readonly auth: Auth
   /** What somebody (null: nobody in particular) may do, by the state at the moment of asking. */
@@ -263,6 +265,10 @@ class KvMachine implements KvStateMachine {
     // Which tokens had ended by then, a snapshot does not say.
     this.#authObservers.reset()
     this.#watches.replaceStore(store)
+  }
+
+  watchCounts(): WatchCounts {
+    return this.#watches.counts()
   }
 
   get auth(): Auth {

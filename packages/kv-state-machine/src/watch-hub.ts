@@ -4,7 +4,13 @@ import { eventOf, isWithin, visitChanges } from './history.ts'
 import { IntervalIndex } from './interval-index.ts'
 import type { Segment, Sequence } from './segment.ts'
 import type { Store } from './store.ts'
-import type { WatchBatch, WatchEvent, WatchStream, WatchStreamOptions } from './watch.ts'
+import type {
+  WatchBatch,
+  WatchCounts,
+  WatchEvent,
+  WatchStream,
+  WatchStreamOptions,
+} from './watch.ts'
 import { type Hub, Stream, type Watch } from './watcher.ts'
 
 /** How much of the history those that are behind read at a time. */
@@ -52,6 +58,12 @@ export class WatchHub implements Hub {
     const stream = new Stream(this, options.schedule)
     this.#streams.add(stream)
     return stream
+  }
+
+  counts(): WatchCounts {
+    let behind = 0
+    for (const stream of this.#streams) behind += stream.behind.size
+    return { streams: this.#streams.size, watchers: this.#index.size, behind }
   }
 
   get bookmark(): number | null {

@@ -67,6 +67,13 @@ export interface WatchStream extends Disposable {
   resume(): void
 }
 
+export interface WatchCounts {
+  readonly streams: number
+  readonly watchers: number
+  /** Watchers that are told of the past, because they began there or were paused. */
+  readonly behind: number
+}
+
 export interface WatchStreamOptions {
   /**
    * Runs `turn` once, soon, and never within this call. In a turn some of those that are behind read

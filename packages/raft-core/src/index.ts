@@ -19,7 +19,13 @@ export type { PeerStatus } from './protocol/progress.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'
 export { LogOutline, type StoredLog } from './contracts/log-outline.ts'
 export type { AppendBatch, Storage, Stored, StoredSnapshot } from './contracts/storage.ts'
-export type { Transport, TransportHandlers } from './contracts/transport.ts'
+export type {
+  HeldSnapshot,
+  OpenSnapshot,
+  SnapshotRest,
+  Transport,
+  TransportHandlers,
+} from './contracts/transport.ts'
 export { type Environment, systemEnvironment } from './environment.ts'
 export { assert, InvariantError, RaftError, type RaftErrorCode } from './errors.ts'
 export type * from './messages.ts'

@@ -6,6 +6,15 @@
  */
 import type { Entry, LogIndex, Membership, NodeId, Position, SnapshotMeta, Term } from './types.ts'
 
+/**
+ * Of a leader or a candidate. Whoever is asked may have been away while others joined, and know
+ * neither them nor where to send the answer that it takes to catch up.
+ */
+interface WithAddress {
+  /** Where the sender is found, by its own membership; empty if that does not say. */
+  readonly address: string
+}
+
 interface Header<Type extends string> {
   readonly type: Type
   readonly from: NodeId
@@ -14,7 +23,7 @@ interface Header<Type extends string> {
 }
 
 /** "Would you vote for me in the term after `term`?" Nobody's term changes by asking (thesis 9.6). */
-export interface PreVote extends Header<'pre-vote'> {
+export interface PreVote extends Header<'pre-vote'>, WithAddress {
   readonly lastLog: Position
 }
 
@@ -23,7 +32,7 @@ export interface PreVoteReply extends Header<'pre-vote-reply'> {
 }
 
 /** Sent by candidates to gather votes (Fig. 2). */
-export interface RequestVote extends Header<'request-vote'> {
+export interface RequestVote extends Header<'request-vote'>, WithAddress {
   readonly lastLog: Position
   /** The leader asked for this election, so having heard from it is no reason to refuse (thesis 3.10). */
   readonly transfer: boolean
@@ -53,7 +62,7 @@ export interface AppendEntriesReply extends Header<'append-entries-reply'> {
 }
 
 /** Keeps followers from campaigning, tells them what is committed, and asks "am I still leader?" */
-export interface Heartbeat extends Header<'heartbeat'> {
+export interface Heartbeat extends Header<'heartbeat'>, WithAddress {
   /** Never beyond what the follower is known to hold. */
   readonly commitIndex: LogIndex
   readonly round: number

@@ -86,6 +86,16 @@ export interface NodeOptions extends ProtocolOptions {
   readonly snapshotEntries: number
   /** Take a snapshot after this many applied bytes since the last one. Default 256 MiB. */
   readonly snapshotBytes: number
+  /**
+   * Take a snapshot when the last one, or the start, is this long ago and anything was applied since,
+   * in milliseconds; 0 for never. Default an hour.
+   */
+  readonly snapshotAgeMs: number
+  /**
+   * What has arrived of a snapshot whose stream broke is kept for so many ticks, for the leader to
+   * go on with. Default 600.
+   */
+  readonly partialSnapshotTicks: number
   /** Entries kept behind a snapshot for followers that are a little behind. Default 5000. */
   readonly keepEntries: number
 }
@@ -115,6 +125,8 @@ const DEFAULTS: NodeOptions = {
   maxApplyBytes: 1 << 20,
   snapshotEntries: 10_000,
   snapshotBytes: 256 << 20,
+  snapshotAgeMs: 3_600_000,
+  partialSnapshotTicks: 600,
   keepEntries: 5_000,
 }
 
@@ -123,6 +135,7 @@ type Value = NodeOptions[Name]
 
 const SWITCHES: readonly Name[] = ['preVote', 'checkQuorum']
 const MAY_BE_ZERO: readonly Name[] = [
+  'snapshotAgeMs',
   'minBatchBytes',
   'maxWindowBytes',
   'maxPromotionLag',

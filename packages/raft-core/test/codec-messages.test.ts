@@ -69,9 +69,13 @@ interface Head {
 }
 
 const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: number }> } = {
-  'pre-vote': fc.record({ lastLog: position }),
+  'pre-vote': fc.record({ lastLog: position, address: fc.string({ maxLength: 80 }) }),
   'pre-vote-reply': fc.record({ granted: fc.boolean() }),
-  'request-vote': fc.record({ lastLog: position, transfer: fc.boolean() }),
+  'request-vote': fc.record({
+    lastLog: position,
+    transfer: fc.boolean(),
+    address: fc.string({ unit: 'grapheme', maxLength: 80 }),
+  }),
   'request-vote-reply': fc.record({ granted: fc.boolean() }),
   'append-entries': fc
     .tuple(appended, fc.record({ commitIndex: integer, round: integer }))
@@ -82,7 +86,7 @@ const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: nu
     hint: position,
     round: integer,
   }),
-  heartbeat: fc.record({ commitIndex: integer, round: integer }),
+  heartbeat: fc.record({ commitIndex: integer, round: integer, address: fc.string() }),
   'heartbeat-reply': fc.record({ round: integer }),
   'install-snapshot': fc.record({ meta: fc.record({ position, membership }) }),
   'timeout-now': fc.constant({}),

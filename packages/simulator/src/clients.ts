@@ -45,13 +45,19 @@ export class Clients {
     for (;;) {
       await this.#cluster.clock.sleep(this.#random.exponential(this.#plan.thinkMs))
       if (this.#isOver) return
-      const id = this.#random.pick(this.#cluster.ids)
+      const id = this.#pickNode()
       if (this.#random.chance(this.#plan.reads)) await this.#read(client, id)
       else {
         const count = this.#random.whole(1, this.#plan.burst)
         await Promise.all(Array.from({ length: count }, () => this.#write(client, id)))
       }
     }
+  }
+
+  /** Mostly a member; now and then whoever has an address. */
+  #pickNode(): NodeId {
+    const { members, ids } = this.#cluster
+    return this.#random.pick(members.length > 0 && this.#random.chance(0.9) ? members : ids)
   }
 
   /** Asks a node for leave to read, and then reads there. A read that failed tells nothing. */

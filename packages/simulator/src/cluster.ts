@@ -1,5 +1,13 @@
-import { bootstrapMembership, type NodeId, RaftError, type RaftEvent } from '@coracle/raft-core'
+import {
+  bootstrapMembership,
+  type Membership,
+  type NodeId,
+  type NodeStatus,
+  RaftError,
+  type RaftEvent,
+} from '@coracle/raft-core'
 import { Computer } from './computer.ts'
+import type { Fault } from './faults.ts'
 import type { Observer, WorldView } from './observer.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
@@ -21,42 +29,75 @@ export interface ClusterParts {
 
 /** All computers and the network between them. */
 export class Cluster implements WorldView {
-  readonly ids: readonly NodeId[]
+  readonly founders: Membership
   readonly clock: VirtualClock
   readonly network: VirtualNetwork
-  readonly #computers: ReadonlyMap<NodeId, Computer>
-  readonly #told: (what: string) => void
+  readonly #parts: ClusterParts
+  readonly #computers = new Map<NodeId, Computer>()
+  /** Turned off for ever. */
+  readonly #retired = new Set<NodeId>()
 
-  constructor({ plan, clock, random, told, broke, ...parts }: ClusterParts) {
+  constructor(parts: ClusterParts) {
+    const { plan, clock, random } = parts
+    this.#parts = parts
     this.clock = clock
-    this.#told = told
-    this.ids = 'abcdefg'.slice(0, plan.nodes).split('')
-    this.network = new VirtualNetwork(clock, random.derive('network'), plan.network)
-    const founders = bootstrapMembership(this.ids.map((id) => ({ id, address: id })))
-    const computers = this.ids.map((id) => {
-      const own = random.derive(`node ${id}`)
-      const slowness = plan.isUneven ? own.pick([0.1, 1, 5]) : 1
-      const disk = new VirtualDisk(clock, own.derive('disk'), {
-        ...plan.disk,
-        meanLatencyMs: plan.disk.meanLatencyMs * slowness,
-      })
-      const computer = new Computer({
-        ...parts,
-        id,
-        clock,
-        random: own,
-        disk,
-        network: this.network,
-        founders,
-        options: plan.options,
-        drift: 1 + (own.next() * 2 - 1) * plan.drift,
-        turnMs: plan.turnMs,
-        applyMs: plan.isUneven && slowness < 1 ? 0 : plan.applyMs * slowness,
-        broke: (cause) => broke(id, cause),
-      })
-      return [id, computer] as const
+    this.network = new VirtualNetwork({
+      clock,
+      random: random.derive('network'),
+      weather: plan.network,
+      befell: this.befell,
     })
-    this.#computers = new Map(computers)
+    const ids = Array.from({ length: plan.nodes }, (_, at) => nameOf(at))
+    this.founders = bootstrapMembership(ids.map((id) => ({ id, address: id })))
+    for (const id of ids) this.#build(id, this.founders)
+    if (plan.turnMs > 0) this.befell('slow event loop')
+    if (plan.applyMs > 0) this.befell('slow state machine')
+    if (plan.drift > 0) this.befell('clock drift')
+  }
+
+  #build(id: NodeId, founders: Membership | null): void {
+    const { plan, clock, random, ...parts } = this.#parts
+    const own = random.derive(`node ${id}`)
+    const slowness = plan.isUneven ? own.pick([0.1, 1, 5]) : 1
+    if (slowness > 1) this.befell('slow disk')
+    const disk = new VirtualDisk({
+      clock,
+      random: own.derive('disk'),
+      weather: { ...plan.disk, meanLatencyMs: plan.disk.meanLatencyMs * slowness },
+      befell: this.befell,
+    })
+    const computer = new Computer({
+      ...parts,
+      id,
+      clock,
+      random: own,
+      disk,
+      network: this.network,
+      founders,
+      contacts: this.ids.map((other) => ({ id: other, address: other })),
+      options: plan.options,
+      drift: 1 + (own.next() * 2 - 1) * plan.drift,
+      turnMs: plan.turnMs,
+      applyMs: plan.isUneven && slowness < 1 ? 0 : plan.applyMs * slowness,
+      removed: () => {
+        this.befell('removed node stopped')
+        this.retire(id)
+      },
+      broke: (cause) => parts.broke(id, cause),
+    })
+    this.#computers.set(id, computer)
+  }
+
+  /** One more computer, with an id that nobody had before. It does not run yet. */
+  add(): NodeId {
+    const id = nameOf(this.#computers.size)
+    this.#build(id, null)
+    return id
+  }
+
+  /** All that there ever were, members or not. */
+  get ids(): readonly NodeId[] {
+    return [...this.#computers.keys()]
   }
 
   get nodes(): readonly NodeId[] {
@@ -71,6 +112,10 @@ export class Cluster implements WorldView {
     return this.computer(id).disk
   }
 
+  statusOf(id: NodeId): NodeStatus | null {
+    return this.computer(id).node?.status() ?? null
+  }
+
   computer(id: NodeId): Computer {
     const computer = this.#computers.get(id)
     if (computer === undefined) throw new RangeError(`there is no node ${id}`)
@@ -78,33 +123,55 @@ export class Cluster implements WorldView {
   }
 
   start(id: NodeId): void {
-    if (this.computer(id).isOn) return
-    this.#told(`${id} starts`)
+    if (this.computer(id).isOn || this.#retired.has(id)) return
+    this.#parts.told(`${id} starts`)
+    this.befell('start')
     this.computer(id).turnOn()
   }
 
   crash(id: NodeId): void {
     if (!this.computer(id).isOn) return
-    this.#told(`${id} loses its power`)
+    this.#parts.told(`${id} loses its power`)
+    this.befell('crash')
     this.computer(id).turnOff()
+  }
+
+  /** Turns a node off for ever. */
+  retire(id: NodeId): void {
+    this.crash(id)
+    this.#retired.add(id)
+  }
+
+  isRetired(id: NodeId): boolean {
+    return this.#retired.has(id)
   }
 
   shutDown(id: NodeId): void {
     const computer = this.computer(id)
     if (computer.node === null) return
-    this.#told(`${id} is shut down`)
+    this.#parts.told(`${id} is shut down`)
+    this.befell('shutdown')
     this.#finish(computer.shutDown())
   }
 
   /** Who believes to lead: nobody, one, or for a while more than one. */
   get leaders(): readonly NodeId[] {
-    return this.ids.filter((id) => this.computer(id).node?.status().role === 'leader')
+    return this.ids.filter((id) => this.statusOf(id)?.role === 'leader')
+  }
+
+  /** Who takes part, as far as the node that leads the newest term knows, or else the founders. */
+  get members(): readonly NodeId[] {
+    const [newest] = this.leaders
+      .flatMap((id) => this.statusOf(id) ?? [])
+      .toSorted((a, b) => b.term - a.term)
+    return (newest?.membership ?? this.founders).peers.map(({ id }) => id)
   }
 
   /** Asks whoever leads, as far as anybody can tell, to hand over. */
   transfer(to: NodeId | null): void {
     for (const id of this.leaders) {
-      this.#told(`${id} is asked to hand over to ${to ?? 'anybody'}`)
+      this.#parts.told(`${id} is asked to hand over to ${to ?? 'anybody'}`)
+      this.befell('leadership transfer')
       this.#finish(
         this.computer(id).ask(
           'transfer',
@@ -117,6 +184,7 @@ export class Cluster implements WorldView {
   }
 
   snapshot(id: NodeId): void {
+    this.befell('snapshot on demand')
     this.#finish(
       this.computer(id).ask(
         'snapshot',
@@ -129,8 +197,10 @@ export class Cluster implements WorldView {
 
   /** Notes in the story what was done to the cluster. */
   tell(what: string): void {
-    this.#told(what)
+    this.#parts.told(what)
   }
+
+  readonly befell = (fault: Fault): void => this.#parts.observer.befell(fault)
 
   /** What comes of it, the observers see. */
   #finish(work: Promise<unknown> | null): void {
@@ -138,6 +208,10 @@ export class Cluster implements WorldView {
       if (!(error instanceof RaftError)) throw error
     })
   }
+}
+
+function nameOf(at: number): NodeId {
+  return at < 26 ? String.fromCharCode('a'.charCodeAt(0) + at) : `n${at + 1}`
 }
 
 function nowhere(): { readonly index: number; readonly term: number } {

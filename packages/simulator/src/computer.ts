@@ -3,6 +3,7 @@ import {
   type Membership,
   type NodeId,
   type NodeOptions,
+  type Peer,
   RaftError,
   type RaftEvent,
   type RaftNode,
@@ -12,6 +13,7 @@ import { KeyValueMachine } from './key-value-machine.ts'
 import type { Ending, Life, Observer, Request } from './observer.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
+import { DiskCorruption } from './disk-content.ts'
 import { DiskFailure, type VirtualDisk } from './virtual-disk.ts'
 import type { Station, VirtualNetwork } from './virtual-network.ts'
 
@@ -21,7 +23,10 @@ export interface ComputerParts {
   readonly random: Random
   readonly disk: VirtualDisk
   readonly network: VirtualNetwork
-  readonly founders: Membership
+  /** Who founds the cluster; null for a node that waits to be added to it. */
+  readonly founders: Membership | null
+  /** Where a node that waits to be added finds the others. */
+  readonly contacts: readonly Peer[]
   readonly options: Partial<NodeOptions>
   /** How much longer a tick takes here than it should: 1 is exact. */
   readonly drift: number
@@ -32,6 +37,8 @@ export interface ComputerParts {
   readonly observer: Required<Observer>
   readonly sent: (message: Uint8Array) => void
   readonly traced: (event: RaftEvent) => void
+  /** The cluster told the node that it was removed, and it stopped. */
+  readonly removed: () => void
   /** The node stopped for a reason that nobody gave it. */
   readonly broke: (cause: unknown) => void
 }
@@ -131,17 +138,23 @@ export class Computer {
     this.#applyMs = Math.min(this.#applyMs, 0.1)
   }
 
+  /** Has somebody asked this node for something of the kind, without an answer yet? */
+  isAsked(kind: Request['kind']): boolean {
+    return [...(this.#running?.open.keys() ?? [])].some((request) => request.kind === kind)
+  }
+
   /** Asks the node that runs here, and follows the request to its end; null if none runs. */
   ask<Answer>(
     kind: Request['kind'],
     number: number,
     ask: (node: RaftNode<string | null>) => Promise<Answer>,
     positionOf: (answer: Answer) => { readonly index: number; readonly term: number },
+    newcomers: readonly NodeId[] = [],
   ): Promise<{ readonly ending: Ending; readonly answer: Answer | null }> | null {
     const life = this.#running
     if (life === null || life.node === null) return null
     const { observer, clock } = this.#parts
-    const request: Request = { kind, life, number, calledAt: clock.now }
+    const request: Request = { kind, life, number, newcomers, calledAt: clock.now }
     observer.asked(request)
     return new Promise((resolve) => {
       const settle = (ending: Ending, answer: Answer | null): void => {
@@ -166,7 +179,7 @@ export class Computer {
   }
 
   async #start(life: Running): Promise<void> {
-    const { founders, options, network, observer, traced } = this.#parts
+    const { founders, contacts, options, network, observer, traced } = this.#parts
     const station: Station = {
       id: this.id,
       isAlive: () => life.isAlive,
@@ -179,8 +192,11 @@ export class Computer {
     const node = await startNode({
       ...options,
       id: this.id,
-      membership: founders,
-      storage: this.disk.open((batch) => observer.persisted(life, batch)),
+      ...(founders === null ? { contacts } : { membership: founders }),
+      storage: this.disk.open({
+        persisted: (batch) => observer.persisted(life, batch),
+        corrupted: () => this.#mustStop(life),
+      }),
       transport: network.attach(station),
       stateMachine: life.machine,
       environment: this.#environment(life),
@@ -195,11 +211,21 @@ export class Computer {
     if (cause !== null) this.#stopped(life, cause)
   }
 
-  /** A disk that fails takes its node down, as it should. Nothing else may. */
+  /** A disk that fails takes its node down, as it should, and so does its removal. Nothing else may. */
   #stopped(life: Running, cause: unknown): void {
     if (!life.isAlive) return
-    if (!(cause instanceof DiskFailure)) this.#parts.broke(cause)
+    const isDisk = cause instanceof DiskFailure || cause instanceof DiskCorruption
+    const isRemoved = cause instanceof RaftError && cause.code === 'REMOVED'
+    if (!isDisk && !isRemoved) this.#parts.broke(cause)
     this.turnOff()
+    if (isRemoved) this.#parts.removed()
+  }
+
+  /** A node that has read what was never written stops, and serves nobody any more. */
+  #mustStop(life: Running): void {
+    this.#parts.clock.after(0, () => {
+      if (life.isAlive) this.#parts.broke(new Error('a node went on after its disk was corrupt'))
+    })
   }
 
   #environment(life: Running): Environment {
@@ -211,7 +237,7 @@ export class Computer {
       else run()
     }
     return {
-      now: () => clock.now * drift,
+      now: () => clock.now / drift,
       random: () => random.next(),
       schedule: (turn) =>
         clock.after(turnMs === 0 ? 0 : random.exponential(turnMs), () => whenFree(turn)),

@@ -1,13 +1,17 @@
 import type {
   AppendBatch,
   Command,
+  Entry,
   LogIndex,
+  Membership,
   Message,
   NodeId,
+  NodeStatus,
   RaftEvent,
   Term,
 } from '@coracle/raft-core'
 import type { Recorded } from './clients.ts'
+import type { Fault } from './faults.ts'
 
 /** What is on a node's disk at this moment, were its power cut. */
 export interface DiskView {
@@ -18,6 +22,10 @@ export interface DiskView {
   readonly snapshotIndex: LogIndex
   /** The term of the entry at `index`, or null if the disk holds none there. */
   termAt(index: LogIndex): Term | null
+  /** The entries of the log that change the membership. */
+  readonly memberships: readonly Entry[]
+  /** The membership that the snapshot tells. */
+  readonly snapshotMembership: Membership | null
 }
 
 /** One life of a node, from a start to a crash. */
@@ -30,11 +38,13 @@ export interface Life {
 
 /** Somebody asked a node for something. */
 export interface Request {
-  readonly kind: 'propose' | 'read' | 'transfer' | 'snapshot'
+  readonly kind: 'propose' | 'read' | 'transfer' | 'snapshot' | 'change'
   readonly life: Life
   readonly calledAt: number
   /** Names a proposal; its command carries the number. */
   readonly number: number
+  /** Who is to become a member by a change, and never was before. */
+  readonly newcomers: readonly NodeId[]
 }
 
 /** How a request ended: `lost` if the node crashed before it answered. */
@@ -48,7 +58,13 @@ export function didNotHappen(ending: Ending): boolean {
   return ending.type === 'failed' && DID_NOT_HAPPEN.includes(ending.code)
 }
 
-const DID_NOT_HAPPEN: readonly string[] = ['PROPOSAL_DROPPED', 'PROPOSAL_TOO_LARGE', 'NOT_LEADER']
+const DID_NOT_HAPPEN: readonly string[] = [
+  'PROPOSAL_DROPPED',
+  'PROPOSAL_TOO_LARGE',
+  'NOT_LEADER',
+  'MEMBERSHIP_CHANGE_PENDING',
+  'MEMBERSHIP_CHANGE_REFUSED',
+]
 
 /** Sees everything that happens in a simulation, from outside all nodes. */
 export interface Observer {
@@ -65,6 +81,8 @@ export interface Observer {
   reached?(life: Life, index: LogIndex, fingerprint: string): void
   asked?(request: Request): void
   answered?(request: Request, ending: Ending): void
+  /** Something was done to the cluster. */
+  befell?(fault: Fault): void
   /** A client has its answer, or will never have one. */
   recorded?(recorded: Recorded): void
   /** All is over, and the nodes of `core` are well: what must hold of the whole. */
@@ -82,25 +100,51 @@ export interface Property {
 
 /** What can be seen of the whole cluster without asking its nodes. */
 export interface WorldView {
+  /** All that there ever were, members or not. */
   readonly nodes: readonly NodeId[]
+  readonly founders: Membership
+  /** What a node that runs says of itself at this moment; null if none runs. */
+  statusOf(id: NodeId): NodeStatus | null
   /** What a node has on its disk, also while it is down. */
   diskOf(id: NodeId): DiskView
   now(): number
 }
 
-/** Tells each of several observers everything. */
-export function observers(all: readonly Observer[]): Required<Observer> {
-  return {
-    started: (life) => all.forEach((one) => one.started?.(life)),
-    happened: (life, event) => all.forEach((one) => one.happened?.(life, event)),
-    sent: (life, message) => all.forEach((one) => one.sent?.(life, message)),
-    persisted: (life, batch) => all.forEach((one) => one.persisted?.(life, batch)),
-    applied: (life, command) => all.forEach((one) => one.applied?.(life, command)),
-    restored: (life, index, print) => all.forEach((one) => one.restored?.(life, index, print)),
-    reached: (life, index, print) => all.forEach((one) => one.reached?.(life, index, print)),
-    asked: (request) => all.forEach((one) => one.asked?.(request)),
-    answered: (request, ending) => all.forEach((one) => one.answered?.(request, ending)),
-    recorded: (recorded) => all.forEach((one) => one.recorded?.(recorded)),
-    ended: (core) => all.forEach((one) => one.ended?.(core)),
+/** What can be heard, in no order. */
+const EVENTS = [
+  'started',
+  'happened',
+  'sent',
+  'persisted',
+  'applied',
+  'restored',
+  'reached',
+  'asked',
+  'answered',
+  'recorded',
+  'befell',
+  'ended',
+] as const satisfies readonly (keyof Observer)[]
+
+type Heard = Record<(typeof EVENTS)[number], ((...what: never[]) => void)[]>
+
+/** Tells each of several observers everything that it listens to. */
+export class Audience {
+  readonly #heard = Object.fromEntries(EVENTS.map((event) => [event, []])) as unknown as Heard
+  readonly observer = Object.fromEntries(
+    EVENTS.map((event) => {
+      const listeners = this.#heard[event] as ((...what: unknown[]) => void)[]
+      const tell = (...what: unknown[]): void => {
+        for (const listener of listeners) listener(...what)
+      }
+      return [event, tell]
+    }),
+  ) as unknown as Required<Observer>
+
+  add(observer: Observer): void {
+    for (const event of EVENTS) {
+      const listener: ((...what: never[]) => void) | undefined = observer[event]?.bind(observer)
+      if (listener !== undefined) this.#heard[event].push(listener)
+    }
   }
 }

@@ -6,6 +6,8 @@ import type { NetworkWeather } from './virtual-network.ts'
 /** All that a seed decides before anything happens. */
 export interface Plan {
   readonly nodes: number
+  /** How many there may ever be, with those that are added. */
+  readonly mostNodes: number
   readonly options: Partial<NodeOptions> & Pick<NodeOptions, 'tickMs' | 'requestTimeoutTicks'>
   readonly network: NetworkWeather
   readonly disk: DiskWeather
@@ -39,6 +41,9 @@ export interface Troubles {
   readonly stallMs: number
   readonly transferMs: number
   readonly snapshotMs: number
+  /** Somebody asks for a change of the membership. */
+  readonly changeMs: number
+  readonly rotMs: number
   /** How many of the crashed nodes start again at once, while what they said is still on its way. */
   readonly restartsAtOnce: number
   /** How many of the crashes hit all nodes together. */
@@ -59,8 +64,10 @@ export function drawPlan(random: Random): Plan {
   const options = drawOptions(random.derive('options'))
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
   const burst = random.pick([1, 1, 4, 16])
+  const nodes = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5])
   const plan: Plan = {
-    nodes: random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]),
+    nodes,
+    mostNodes: nodes + random.pick([2, 4, 8]),
     options,
     network: drawNetwork(random.derive('network'), electionMs),
     disk: drawDisk(random.derive('disk'), electionMs),
@@ -73,6 +80,8 @@ export function drawPlan(random: Random): Plan {
       stallMs: sometimes(0.4, () => random.whole(4, 30) * electionMs),
       transferMs: sometimes(0.4, () => random.whole(2, 20) * electionMs),
       snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
+      changeMs: sometimes(0.5, () => random.pick([0.5, 2, 5]) * electionMs),
+      rotMs: sometimes(0.2, () => random.whole(10, 50) * electionMs),
       restartsAtOnce: random.pick([0.1, 0.9, 0.9]),
       allAtOnce: random.pick([0, 0, 0.2]),
       hasVictim: random.chance(0.7),
@@ -119,6 +128,7 @@ function drawOptions(random: Random): DrawnOptions {
     minBatchBytes: random.pick([0, 500, 16_384]),
     maxUncommittedBytes: random.pick([1, 5_000, 1 << 20]),
     maxWindowBytes: random.pick([0, 0, 1_000, 1 << 20]),
+    maxPromotionLag: random.pick([0, 3, 1_000]),
     maxPendingReads: random.pick([1, 10, 1_000, 1_000]),
     maxPendingProposals: random.pick([2, 10, 1_000, 1_000]),
     requestTimeoutTicks: random.pick([10, 30, 70]),
@@ -151,5 +161,6 @@ function drawDisk(random: Random, electionMs: number): DiskWeather {
     stallProbability: random.chance(0.4) ? random.pick([0.01, 0.1, 0.3]) : 0,
     stallMs: random.pick([0.5, 3, 8]) * electionMs,
     failureProbability: random.chance(0.3) ? random.next() * 0.01 : 0,
+    corruption: random.chance(0.2) ? random.next() * 0.02 : 0,
   }
 }

@@ -1,19 +1,33 @@
-import type { NodeId } from '@coracle/raft-core'
+import type { Membership, NodeId } from '@coracle/raft-core'
 import type { Cluster } from './cluster.ts'
 import { encodeCommand } from './key-value-machine.ts'
 import type { Plan } from './plan.ts'
+import { isMember, isQuorum } from './quorum.ts'
 import type { Random } from './random.ts'
+import type { Roster } from './roster.ts'
 
 /** Far from the numbers of the clients' proposals. */
 const FIRST_NUMBER = 1_000_000
 
-const CALM_DISK = { meanLatencyMs: 1, stallProbability: 0, stallMs: 0, failureProbability: 0 }
+const CALM_DISK = {
+  meanLatencyMs: 1,
+  stallProbability: 0,
+  stallMs: 0,
+  failureProbability: 0,
+  corruption: 0,
+}
 
 /** Chooses a majority at random, makes it whole, and leaves all others broken for ever. */
-export function healMajority(cluster: Cluster, plan: Plan, random: Random): readonly NodeId[] {
+export function healMajority(
+  cluster: Cluster,
+  plan: Plan,
+  random: Random,
+  roster: Roster,
+): readonly NodeId[] {
   const { ids, network } = cluster
-  const size = random.whole(Math.floor(ids.length / 2) + 1, ids.length)
-  const core = random.shuffle(ids).slice(0, size).sort()
+  // A change that was asked for and not begun might begin now, and count on nodes that never come back.
+  for (const id of ids) if (cluster.computer(id).isAsked('change')) cluster.crash(id)
+  const core = chooseCore(cluster, random, roster)
   network.heal()
   network.weather = {
     ...network.weather,
@@ -24,52 +38,118 @@ export function healMajority(cluster: Cluster, plan: Plan, random: Random): read
     hold: 0,
     streamBreak: 0,
   }
-  for (const id of ids) {
+  for (const id of core) {
     const computer = cluster.computer(id)
-    if (core.includes(id)) {
-      computer.disk.weather = CALM_DISK
-      computer.wake()
-      cluster.start(id)
-    } else breakForGood(cluster, id, core, random.pick(evilsOf(plan)), random)
+    computer.disk.weather = CALM_DISK
+    computer.disk.repair()
+    computer.wake()
+    cluster.start(id)
   }
-  keepRunning(cluster, core)
+  for (const id of ids)
+    if (!core.includes(id)) {
+      const friend = pickFriend(core, id, roster.inPlay, random)
+      breakForGood({ cluster, core, id, friend, evil: random.pick(evilsOf(plan, friend)) })
+    }
+  keepRunning(cluster, plan, core)
   return core
 }
 
+/**
+ * A random quorum of the membership; of every membership that may turn out to be in effect, for one
+ * that is written down somewhere may still be committed.
+ */
+function chooseCore(cluster: Cluster, random: Random, roster: Roster): readonly NodeId[] {
+  const memberships = roster.inPlay
+  const members = cluster.ids.filter((id) => memberships.some((some) => isMember(some, id)))
+  const generosity = random.pick([0, 0.5, 1])
+  const core: NodeId[] = []
+  for (const id of random.shuffle(members)) {
+    const isNeeded = memberships.some(
+      (membership) =>
+        (membership.voters.includes(id) || membership.outgoing.includes(id)) &&
+        !isQuorum(membership, core),
+    )
+    if (isNeeded || random.chance(generosity)) core.push(id)
+  }
+  return core.sort()
+}
+
 /** A write that was under way may still fail, and take its node down once more. */
-function keepRunning(cluster: Cluster, core: readonly NodeId[]): void {
+function keepRunning(cluster: Cluster, plan: Plan, core: readonly NodeId[]): void {
   cluster.clock.after(100, () => {
-    for (const id of core) cluster.start(id)
-    keepRunning(cluster, core)
+    const settled = settledMembership(cluster, core)
+    for (const id of core) {
+      const isOut = settled !== null && !isMember(settled, id)
+      // Nobody claims to bear a node that was removed and campaigns all the same.
+      if (isOut && !isPolite(plan)) cluster.retire(id)
+      else cluster.start(id)
+    }
+    keepRunning(cluster, plan, core)
   })
 }
 
+/** Who takes part for certain, once a leader of the core has nothing left to change; null before. */
+function settledMembership(cluster: Cluster, core: readonly NodeId[]): Membership | null {
+  const [newest] = core
+    .flatMap((id) => cluster.statusOf(id) ?? [])
+    .filter(({ role }) => role === 'leader')
+    .toSorted((a, b) => b.term - a.term)
+  if (newest === undefined) return null
+  const { membership, membershipIndex, appliedIndex } = newest
+  return membership.outgoing.length === 0 && membershipIndex <= appliedIndex ? membership : null
+}
+
+/** Those of the core that are members: all of them, until it is known who is. */
+export function servingMembers(cluster: Cluster, core: readonly NodeId[]): readonly NodeId[] {
+  const settled = settledMembership(cluster, core)
+  return settled === null ? core : core.filter((id) => isMember(settled, id))
+}
+
 type Evil = 'off' | 'cut off' | 'stalled' | 'deaf' | 'mute' | 'has one friend'
+
+function isPolite({ options }: Plan): boolean {
+  return options.preVote === true && options.checkQuorum === true
+}
 
 /**
  * A node that is lost only halfway is the worse neighbour. Without pre-vote and the leader's check
  * on its quorum, a cluster does not claim to bear one that speaks but does not hear.
  */
-function evilsOf({ options, nodes }: Plan): readonly Evil[] {
+function evilsOf(plan: Plan, friend: NodeId | null): readonly Evil[] {
   const clean: readonly Evil[] = ['off', 'cut off', 'stalled']
-  if (options.preVote !== true || options.checkQuorum !== true) return clean
-  // Of three, two that hear each other are a majority, whoever the second one is.
-  return nodes > 3 ? [...clean, 'deaf', 'mute', 'has one friend'] : [...clean, 'deaf', 'mute']
+  if (!isPolite(plan)) return clean
+  return [...clean, 'deaf', 'mute', ...(friend === null ? [] : ['has one friend' as const])]
 }
 
-function breakForGood(
-  cluster: Cluster,
-  id: NodeId,
+/**
+ * Somebody of the core, for a node that hears nobody else and is heard by nobody else. The two may
+ * not be a quorum: they would go on by themselves, and leave the rest of the core behind.
+ */
+function pickFriend(
   core: readonly NodeId[],
-  evil: Evil,
+  id: NodeId,
+  inPlay: readonly Membership[],
   random: Random,
-): void {
+): NodeId | null {
+  const candidate = random.pick(core)
+  return inPlay.some((membership) => isQuorum(membership, [candidate, id])) ? null : candidate
+}
+
+interface Breaking {
+  readonly cluster: Cluster
+  readonly core: readonly NodeId[]
+  readonly id: NodeId
+  readonly evil: Evil
+  readonly friend: NodeId | null
+}
+
+function breakForGood({ cluster, core, id, evil, friend: candidate }: Breaking): void {
   const { network } = cluster
   const computer = cluster.computer(id)
-  if (evil === 'off') return cluster.crash(id)
+  if (evil === 'off') return cluster.retire(id)
   cluster.start(id)
   cluster.tell(`${id} is ${evil} for good`)
-  const friend = evil === 'has one friend' ? random.pick(core) : null
+  const friend = evil === 'has one friend' ? candidate : null
   // Those who are broken do not hear each other either: together with a friend they might be a
   // majority, too, and lead one that cannot serve all of the core.
   for (const other of cluster.ids) {
@@ -86,7 +166,7 @@ function breakForGood(
 }
 
 /**
- * Through every node of the core, writes and reads until it works; then all of them must have
+ * Through every member of the core, writes and reads until it works; then all of them must have
  * applied the same. Resolves when that is so; whether it is soon enough, others watch.
  */
 export async function serveAll(
@@ -96,18 +176,25 @@ export async function serveAll(
 ): Promise<void> {
   let last = 0
   let number = FIRST_NUMBER
+  const isOut = (id: NodeId): boolean => !servingMembers(cluster, core).includes(id)
   for (const id of core) {
-    last = await untilDone(cluster, () => write(cluster, id, (number += 1)))
-    await untilDone(cluster, () => read(cluster, id))
+    const written = await untilDone(cluster, () =>
+      isOut(id) ? last : write(cluster, id, (number += 1)),
+    )
+    last = Math.max(last, written)
+    await untilDone(cluster, () => (isOut(id) ? last : read(cluster, id)))
   }
-  const isBehind = (id: NodeId): boolean =>
-    (cluster.computer(id).node?.status().appliedIndex ?? 0) < last
-  while (core.some(isBehind)) await cluster.clock.sleep(1)
+  const isBehind = (id: NodeId): boolean => (cluster.statusOf(id)?.appliedIndex ?? 0) < last
+  const isSettled = (): boolean => settledMembership(cluster, core) !== null
+  while (!isSettled() || servingMembers(cluster, core).some(isBehind)) await cluster.clock.sleep(1)
   service.isUp = true
 }
 
 /** Repeats what answers with an index, or with null if it failed. */
-async function untilDone(cluster: Cluster, attempt: () => Promise<number | null>): Promise<number> {
+async function untilDone(
+  cluster: Cluster,
+  attempt: () => Promise<number | null> | number,
+): Promise<number> {
   for (;;) {
     const index = await attempt()
     if (index !== null) return index

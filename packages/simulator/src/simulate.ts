@@ -1,12 +1,14 @@
 import type { RaftEvent } from '@coracle/raft-core'
 import { Clients } from './clients.ts'
 import { Cluster } from './cluster.ts'
+import { Coverage } from './faults.ts'
 import { Fingerprint } from './fingerprint.ts'
-import { type Observer, observers, type Property } from './observer.ts'
+import { Audience, type Observer, type Property } from './observer.ts'
 import { drawPlan, type Plan } from './plan.ts'
 import { PROPERTIES } from './properties/index.ts'
 import { createRandom } from './random.ts'
-import { healMajority, serveAll } from './recovery.ts'
+import { healMajority, servingMembers, serveAll } from './recovery.ts'
+import { Roster } from './roster.ts'
 import { Story } from './story.ts'
 import { makeTrouble } from './troubles.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -35,6 +37,8 @@ export interface Report {
   /** The last things that happened, a line each. */
   readonly story: readonly string[]
   readonly tally: Tally
+  /** How often each fault, event and ending there was, by name. */
+  readonly coverage: Readonly<Record<string, number>>
 }
 
 /** How much happened. */
@@ -77,8 +81,11 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
   const violated = (property: string, why: string): void => {
     violation ??= { property, why }
   }
-  const watching: Observer[] = [counting(tally), story.observer]
-  const observer: Required<Observer> = observers(watching)
+  const coverage = new Coverage()
+  const audience = new Audience()
+  const { observer } = audience
+  for (const listener of [counting(tally), story.observer, covering(coverage)])
+    audience.add(listener)
   const cluster: Cluster = new Cluster({
     plan,
     clock,
@@ -90,7 +97,9 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
     broke: (id, cause) => violated('nodes run on', `${id} stopped: ${tellCause(cause)}`),
   })
   for (const property of options.properties ?? PROPERTIES)
-    watching.push(property.watch((why) => violated(property.name, why), cluster))
+    audience.add(property.watch((why) => violated(property.name, why), cluster))
+  const roster = new Roster(cluster, () => {})
+  audience.add(roster.observer)
 
   for (const id of cluster.ids) cluster.start(id)
   const clients = new Clients(cluster, plan, random.derive('clients'), observer.recorded)
@@ -99,23 +108,24 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
   trouble.stop()
   clients.stop()
 
-  const core = healMajority(cluster, plan, random.derive('recovery'))
+  const core = healMajority(cluster, plan, random.derive('recovery'), roster)
   story.tell(`${core.join(' ')} are healthy from now on`)
   const service = { isUp: false }
-  const served = serveAll(cluster, core, service)
+  const serving = serveAll(cluster, core, service)
   const electionMs = plan.safetyMs / 50
   const requestMs = plan.options.tickMs * plan.options.requestTimeoutTicks * (1 + plan.drift)
   const deadline = clock.now + 150 * electionMs + 10 * requestMs
   await clock.run(() => violation !== null || service.isUp || clock.now >= deadline)
   if (service.isUp) {
-    await served
+    await serving
     // Requests from before have had their time, too.
     const end = clock.now + 3 * requestMs + 30 * electionMs
     await clock.run(() => violation !== null || clock.now >= end)
+    const served = servingMembers(cluster, core)
     // Whoever waits for a node that is broken for ever learns now that nobody knows.
-    for (const id of cluster.ids) if (!core.includes(id)) cluster.crash(id)
+    for (const id of cluster.ids) if (!served.includes(id)) cluster.crash(id)
     await clock.run(() => true)
-    observer.ended(core)
+    observer.ended(served)
   } else
     violated('liveness', `${core.join(' ')} are healthy, and do not serve: ${statuses(cluster)}`)
   tally.virtualMs = clock.now
@@ -126,6 +136,23 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
     plan,
     story: story.lines,
     tally,
+    coverage: coverage.counts,
+  }
+}
+
+/** Counts what was done to the cluster, what happened in it, and how requests ended. */
+function covering(coverage: Coverage): Observer {
+  return {
+    befell: (fault) => coverage.add(`fault: ${fault}`),
+    happened(_, event) {
+      const { type } = event
+      const of = 'message' in event ? ` ${event.message}` : ''
+      const as = event.type === 'role-changed' ? ` ${event.role}` : ''
+      coverage.add(`event: ${type}${of}${as}`)
+    },
+    answered({ kind }, ending) {
+      coverage.add(`ending: ${kind} ${ending.type === 'failed' ? ending.code : ending.type}`)
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-import type { NodeId } from '@coracle/raft-core'
+import type { NodeId, OpenSnapshot } from '@coracle/raft-core'
 
 /** A snapshot on its way. It may break at any moment, and then both ends learn of it. */
 export class SnapshotStream {
@@ -30,17 +30,31 @@ export class SnapshotStream {
     return Promise.race([work, this.#broken])
   }
 
+  /** The receiver's way to open what the sender has: there and back, and then chunk by chunk. */
+  carry(open: OpenSnapshot, pause: () => Promise<void>): OpenSnapshot {
+    return async (held) => {
+      await this.unlessBroken(pause())
+      const { offset, chunks } = await this.unlessBroken(open(held))
+      return { offset, chunks: this.#carryChunks(chunks, pause) }
+    }
+  }
+
   /** The chunks as they arrive. */
-  async *carry(
+  async *#carryChunks(
     chunks: AsyncIterable<Uint8Array>,
     pause: () => Promise<void>,
   ): AsyncGenerator<Uint8Array> {
     const source = chunks[Symbol.asyncIterator]()
-    for (;;) {
-      const { done, value } = await this.unlessBroken(source.next())
-      await this.unlessBroken(pause())
-      if (done === true) return
-      yield value
+    try {
+      for (;;) {
+        const { done, value } = await this.unlessBroken(source.next())
+        await this.unlessBroken(pause())
+        if (done === true) return
+        yield value
+      }
+    } finally {
+      // Not awaited: it may be in the middle of what never ends.
+      source.return?.()?.catch(() => {})
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { NodeId } from '@coracle/raft-core'
+import { Administrator } from './administrator.ts'
 import type { Cluster } from './cluster.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
@@ -24,38 +25,57 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
   const victim = random.pick(cluster.ids)
   const anyone = (): NodeId =>
     troubles.hasVictim && random.chance(0.9) ? victim : random.pick(cluster.ids)
+  const crash = (id: NodeId): void => {
+    cluster.crash(id)
+    if (random.chance(troubles.restartsAtOnce)) cluster.start(id)
+  }
 
   often(troubles.crashMs, () => {
     // Now and then all lose their power at once.
-    const victims = random.chance(troubles.allAtOnce) ? cluster.ids : [anyone()]
-    for (const id of victims) {
-      cluster.crash(id)
-      if (random.chance(troubles.restartsAtOnce)) cluster.start(id)
-    }
+    const isForAll = random.chance(troubles.allAtOnce)
+    if (isForAll) cluster.befell('crash of all at once')
+    for (const id of isForAll ? cluster.ids : [anyone()]) crash(id)
   })
   often(troubles.shutDownMs, () => cluster.shutDown(anyone()))
   often(troubles.partitionMs, () => {
     cutSomething(cluster, random)
     later(lasting(), () => cluster.network.heal())
   })
-  often(troubles.stallMs, () => cluster.computer(anyone()).stall(lasting()))
+  often(troubles.stallMs, () => {
+    cluster.befell('event loop stalled')
+    cluster.computer(anyone()).stall(lasting())
+  })
   often(troubles.transferMs, () => cluster.transfer(random.chance(0.5) ? anyone() : null))
   often(troubles.snapshotMs, () => cluster.snapshot(anyone()))
+  often(troubles.rotMs, () => cluster.diskOf(random.pick(cluster.ids)).rot())
+  const administrator = new Administrator(cluster, plan, random.derive('administrator'))
+  often(troubles.changeMs, () => {
+    administrator.change().catch(stopEverything)
+  })
 
-  // Between two writes that belong together is where a crash hurts most.
-  for (const id of cluster.ids)
+  const watched = new Set<NodeId>()
+  /** Between two writes that belong together is where a crash hurts most. */
+  const watchDisk = (id: NodeId): void => {
+    if (watched.has(id)) return
+    watched.add(id)
     cluster.diskOf(id).onDurable = (what) => {
-      const probability = what === 'batch' ? troubles.crashAtBatch : troubles.crashAtSnapshot
-      if (!isOver && random.chance(probability))
-        later(random.exponential(1), () => {
-          cluster.crash(id)
-          if (random.chance(troubles.restartsAtOnce)) cluster.start(id)
-        })
+      const isBatch = what === 'batch'
+      const probability = isBatch ? troubles.crashAtBatch : troubles.crashAtSnapshot
+      if (isOver || !random.chance(probability)) return
+      later(random.exponential(1), () => {
+        cluster.befell(isBatch ? 'crash right after a write' : 'crash right after a snapshot')
+        crash(id)
+      })
     }
-
+  }
   const supervise = (): void => {
-    for (const id of cluster.ids)
-      if (!cluster.computer(id).isOn) later(lasting(), () => cluster.start(id))
+    for (const id of cluster.ids) {
+      watchDisk(id)
+      if (cluster.computer(id).isOn) continue
+      // A disk that rotted comes back from its mirror, or stays as it is, and its node with it.
+      if (random.chance(0.1)) cluster.diskOf(id).repair()
+      later(lasting(), () => cluster.start(id))
+    }
     later(Math.max(1, troubles.lastsMs / 2), supervise)
   }
   supervise()
@@ -67,7 +87,8 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
 }
 
 /** Takes some lines away: between two groups, around one node, in one direction, or all but a bridge. */
-function cutSomething({ ids, network, leaders }: Cluster, random: Random): void {
+function cutSomething(cluster: Cluster, random: Random): void {
+  const { ids, network, leaders } = cluster
   // A leader that is cut off goes on writing what will be overwritten: the most is to be learned there.
   const first = random.chance(0.5) ? leaders : []
   const shuffled = [...first, ...random.shuffle(ids).filter((id) => !first.includes(id))]
@@ -80,4 +101,13 @@ function cutSomething({ ids, network, leaders }: Cluster, random: Random): void 
   const bridge = random.chance(0.3) ? shuffled[groupSize] : undefined
   for (const a of shuffled.slice(0, groupSize))
     for (const b of shuffled.slice(groupSize)) if (b !== bridge) cut(a, b)
+  if (shuffled.length < 2) return
+  cluster.befell(groupSize === 1 ? 'node isolated' : 'partition in two')
+  if (isOneWay) cluster.befell('one-way partition')
+  if (bridge !== undefined && shuffled.length > 2) cluster.befell('bridge')
+}
+
+/** An administrator who fails is a mistake in the simulation: nobody may overlook it. */
+function stopEverything(error: unknown): never {
+  throw error
 }

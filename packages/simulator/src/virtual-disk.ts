@@ -2,10 +2,8 @@ import {
   type AppendBatch,
   assert,
   type Entry,
-  type HardState,
-  INITIAL_HARD_STATE,
-  LogOutline,
   type LogIndex,
+  type Membership,
   type NodeId,
   type Position,
   RaftError,
@@ -15,6 +13,8 @@ import {
   type StoredSnapshot,
   type Term,
 } from '@coracle/raft-core'
+import { Content, DiskCorruption, type Sealed } from './disk-content.ts'
+import type { Fault } from './faults.ts'
 import type { DiskView } from './observer.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -25,14 +25,22 @@ export interface DiskWeather {
   readonly stallProbability: number
   readonly stallMs: number
   readonly failureProbability: number
+  /** Per read: it gives other bytes than are on the disk, and the checksum tells. */
+  readonly corruption: number
+}
+
+/** Who is told what happens on a disk in one life of its node. */
+export interface DiskHooks {
+  /** A write is durable. */
+  readonly persisted: (batch: AppendBatch) => void
+  /** The node was told that what it read is corrupt. */
+  readonly corrupted: () => void
 }
 
 /** The disk did what it was told to: fail. */
 export class DiskFailure extends Error {
   override readonly name = 'DiskFailure'
 }
-
-type Snapshot = { readonly meta: SnapshotMeta; readonly chunks: readonly Uint8Array[] }
 
 /**
  * A disk on virtual time. It keeps to the letter of the storage's contract and no more: whatever
@@ -45,21 +53,51 @@ export class VirtualDisk implements DiskView {
   onDurable: (what: 'batch' | 'snapshot') => void = () => {}
   readonly #clock: VirtualClock
   readonly #random: Random
+  readonly #befell: (fault: Fault) => void
   readonly #content = new Content()
   #session: Session | null = null
 
-  constructor(clock: VirtualClock, random: Random, weather: DiskWeather) {
-    this.#clock = clock
-    this.#random = random
-    this.weather = weather
+  constructor(parts: {
+    readonly clock: VirtualClock
+    readonly random: Random
+    readonly weather: DiskWeather
+    readonly befell: (fault: Fault) => void
+  }) {
+    this.#clock = parts.clock
+    this.#random = parts.random
+    this.weather = parts.weather
+    this.#befell = parts.befell
   }
 
-  /** `persisted` is called when a write has become durable. */
-  open(persisted: (batch: AppendBatch) => void): Storage {
+  open(hooks: DiskHooks): Storage {
     this.crash()
-    const session = new Session(this, this.#content, this.#clock, this.#random, persisted)
+    const parts = {
+      disk: this,
+      content: this.#content,
+      clock: this.#clock,
+      random: this.#random,
+      befell: this.#befell,
+    }
+    const session = new Session({ ...parts, hooks })
     this.#session = session
     return session
+  }
+
+  /** A bit of what is stored flips, for good. Nobody knows until it is read. */
+  rot(): void {
+    this.#befell('bit rot')
+    this.#content.rot(this.#random)
+  }
+
+  get isRotten(): boolean {
+    return this.#content.isRotten
+  }
+
+  /** Every bit is as it was written. */
+  repair(): void {
+    if (!this.isRotten) return
+    this.#befell('disk repaired')
+    this.#content.repair()
   }
 
   /** Writes that were not durable are lost; whoever used the disk never hears of it again. */
@@ -94,52 +132,12 @@ export class VirtualDisk implements DiskView {
     return outline.termAt(index) ?? null
   }
 
-  entryAt(index: LogIndex): Entry | null {
-    return this.#content.entryAt(index)
-  }
-}
-
-/** What is durable. */
-class Content {
-  hardState: HardState = INITIAL_HARD_STATE
-  readonly outline = new LogOutline()
-  snapshot: Snapshot | null = null
-  /** The entries after `outline.compacted`. */
-  #entries: Entry[] = []
-
-  write(batch: AppendBatch): void {
-    const { reset, entries, hardState } = batch
-    this.outline.append(batch)
-    if (reset !== null) this.#entries = []
-    const [first] = entries
-    if (first !== undefined) {
-      this.#entries.length = first.index - 1 - this.outline.compacted.index
-      this.#entries.push(...entries)
-    }
-    if (hardState !== null) this.hardState = hardState
+  get memberships(): readonly Entry[] {
+    return this.#content.memberships
   }
 
-  entryAt(index: LogIndex): Entry | null {
-    return this.#entries[index - 1 - this.outline.compacted.index] ?? null
-  }
-
-  read(from: LogIndex, to: LogIndex, maxBytes: number): readonly Entry[] {
-    const taken: Entry[] = []
-    let bytes = 0
-    for (let index = from; index < to; index++) {
-      const entry = this.entryAt(index) as Entry
-      bytes += entry.data.length
-      if (bytes > maxBytes && taken.length > 0) break
-      taken.push(entry)
-    }
-    return taken
-  }
-
-  forget(position: Position): void {
-    const count = position.index - this.outline.compacted.index
-    if (count <= 0) return
-    this.outline.compact(position)
-    this.#entries.splice(0, count)
+  get snapshotMembership(): Membership | null {
+    return this.#content.snapshotMembership
   }
 }
 
@@ -149,54 +147,74 @@ class Session implements Storage {
   readonly #content: Content
   readonly #clock: VirtualClock
   readonly #random: Random
-  readonly #persisted: (batch: AppendBatch) => void
+  readonly #hooks: DiskHooks
+  readonly #befell: (fault: Fault) => void
   #isCut = false
   #isLoaded = false
   /** Forgotten, but a crash before the next write brings some of it back. */
   #forgotten: Position | null = null
   #isLogBusy = false
   #isSnapshotBusy = false
+  /** What a snapshot gave before its chunks failed. */
+  #unfinished: Uint8Array[] = []
+  /** Not durable yet. */
+  #underWay: AppendBatch | null = null
 
-  constructor(
-    disk: VirtualDisk,
-    content: Content,
-    clock: VirtualClock,
-    random: Random,
-    persisted: (batch: AppendBatch) => void,
-  ) {
-    this.#disk = disk
-    this.#content = content
-    this.#clock = clock
-    this.#random = random
-    this.#persisted = persisted
+  constructor(parts: {
+    readonly disk: VirtualDisk
+    readonly content: Content
+    readonly clock: VirtualClock
+    readonly random: Random
+    readonly hooks: DiskHooks
+    readonly befell: (fault: Fault) => void
+  }) {
+    this.#disk = parts.disk
+    this.#content = parts.content
+    this.#clock = parts.clock
+    this.#random = parts.random
+    this.#hooks = parts.hooks
+    this.#befell = parts.befell
   }
 
   cut(): void {
     this.#isCut = true
+    if (this.#isSnapshotBusy) this.#befell('snapshot write cut short')
+    if (this.#underWay !== null) this.#loseOrTear(this.#underWay)
     const { outline } = this.#content
     if (this.#forgotten === null || this.#forgotten.index <= outline.compacted.index) return
+    this.#befell('compaction undone by a crash')
     const index = this.#random.whole(outline.compacted.index, this.#forgotten.index)
     const term = outline.termAt(index)
     if (term !== undefined && index > outline.compacted.index) this.#content.forget({ term, index })
+  }
+
+  /** Of a write that was not durable nothing is left, or bytes that are worth nothing. */
+  #loseOrTear(batch: AppendBatch): void {
+    this.#befell('unsynced write lost')
+    if (this.#random.chance(0.5)) return
+    this.#befell('write torn')
+    this.#content.tear(batch, this.#random)
   }
 
   async load(): Promise<Stored> {
     assert(!this.#isLoaded, 'a storage is loaded only once')
     this.#isLoaded = true
     await this.#take(this.#latency())
-    const { hardState, snapshot, outline } = this.#content
-    return { hardState, snapshot: snapshot?.meta ?? null, ...outline.stored() }
+    this.#content.dropTorn()
+    return this.#read(() => ({ ...this.#content.load(), ...this.#content.outline.stored() }))
   }
 
   async append(batch: AppendBatch): Promise<void> {
     assert(!this.#isLogBusy, 'the storage has one append or compact under way at a time')
     this.#content.outline.checkBatch(batch)
     this.#isLogBusy = true
+    this.#underWay = batch
     await this.#write(() => {
+      this.#underWay = null
       if (this.#forgotten !== null) this.#content.forget(this.#forgotten)
       this.#forgotten = null
       this.#content.write(batch)
-      this.#persisted(batch)
+      this.#hooks.persisted(batch)
       this.#disk.onDurable('batch')
     })
     this.#isLogBusy = false
@@ -230,17 +248,24 @@ class Session implements Storage {
     return this.#beforeOrAfter(read)
   }
 
-  async writeSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async writeSnapshot(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    { after = 0 }: { readonly after?: number } = {},
+  ): Promise<void> {
     assert(!this.#isSnapshotBusy, 'the storage writes one snapshot at a time')
+    if (after === 0) this.#unfinished = []
+    assert(after === bytesIn(this.#unfinished), 'a snapshot goes on where it broke off')
     this.#isSnapshotBusy = true
     try {
-      const kept: Uint8Array[] = []
+      const kept = this.#unfinished
       for await (const chunk of chunks) {
         await this.#take(this.#random.exponential(this.#disk.weather.meanLatencyMs / 4))
         kept.push(chunk)
       }
+      this.#unfinished = []
       await this.#write(() => {
-        this.#content.snapshot = { meta, chunks: kept }
+        this.#content.writeSnapshot(meta, kept)
         this.#disk.onDurable('snapshot')
       })
     } finally {
@@ -248,16 +273,24 @@ class Session implements Storage {
     }
   }
 
+  async dropUnfinished(): Promise<void> {
+    assert(!this.#isSnapshotBusy, 'what is set aside is not dropped while it is added to')
+    this.#unfinished = []
+  }
+
   async readSnapshot(): Promise<StoredSnapshot | null> {
     const snapshot = await this.#beforeOrAfter(() => this.#content.snapshot)
-    return snapshot && { meta: snapshot.meta, chunks: this.#readChunks(snapshot.chunks) }
+    if (snapshot === null) return null
+    const { meta, chunks } = snapshot
+    return { meta, bytes: bytesIn(chunks), chunks: this.#readChunks(chunks) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  async *#readChunks(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-    for (const chunk of chunks) {
+  async *#readChunks(chunks: readonly Sealed[]): AsyncGenerator<Uint8Array> {
+    for (const [at, sealed] of chunks.entries()) {
       await this.#take(this.#random.exponential(this.#disk.weather.meanLatencyMs / 4))
+      const chunk = this.#read(() => sealed.open(`chunk ${at} of the snapshot`))
       const cut = this.#random.whole(0, chunk.length)
       if (cut > 0) yield chunk.subarray(0, cut)
       if (cut < chunk.length) yield chunk.subarray(cut)
@@ -269,6 +302,7 @@ class Session implements Storage {
     const latency = this.#latency()
     const moment = this.#random.next() * latency
     const fails = this.#random.chance(this.#disk.weather.failureProbability)
+    if (fails) this.#befell('write failed')
     const isLost = fails && this.#random.chance(0.5)
     this.#clock.afterQuietly(moment, () => {
       if (!this.#isCut && !isLost) change()
@@ -280,13 +314,29 @@ class Session implements Storage {
   async #beforeOrAfter<Value>(read: () => Value): Promise<Value> {
     const before = this.#random.chance(0.5) ? attempt(read) : null
     await this.#take(this.#latency())
-    return (before ?? attempt(read))()
+    return this.#read(before ?? read)
+  }
+
+  /** What a checksum gives away is an error, never an answer. */
+  #read<Value>(read: () => Value): Value {
+    try {
+      if (this.#random.chance(this.#disk.weather.corruption)) {
+        this.#befell('read corrupted')
+        throw new DiskCorruption('what was read is not what was written')
+      }
+      return read()
+    } catch (error) {
+      if (error instanceof DiskCorruption) this.#hooks.corrupted()
+      throw error
+    }
   }
 
   #latency(): number {
     const { meanLatencyMs, stallProbability, stallMs } = this.#disk.weather
-    const stall = this.#random.chance(stallProbability) ? this.#random.next() * stallMs : 0
-    return this.#random.exponential(meanLatencyMs) + stall
+    const time = this.#random.exponential(meanLatencyMs)
+    if (!this.#random.chance(stallProbability)) return time
+    this.#befell('write stalled')
+    return time + this.#random.next() * stallMs
   }
 
   /** Takes time; for ever, if the power is cut meanwhile. */
@@ -295,6 +345,10 @@ class Session implements Storage {
     await this.#clock.sleep(timeMs)
     if (this.#isCut) await never()
   }
+}
+
+function bytesIn(chunks: readonly { readonly length: number }[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0)
 }
 
 function attempt<Value>(read: () => Value): () => Value {

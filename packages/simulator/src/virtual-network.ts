@@ -2,11 +2,13 @@ import type {
   InstallSnapshot,
   Message,
   NodeId,
+  OpenSnapshot,
   Peer,
   Transport,
   TransportHandlers,
 } from '@coracle/raft-core'
 import { decodeMessage, encodeMessage } from '@coracle/raft-core/codec'
+import type { Fault } from './faults.ts'
 import type { Random } from './random.ts'
 import { SnapshotStream } from './snapshot-stream.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -50,11 +52,18 @@ export class VirtualNetwork {
   readonly #streams = new Set<SnapshotStream>()
   /** When the newest message on a line arrives. */
   readonly #lineBusyUntil = new Map<string, number>()
+  readonly #befell: (fault: Fault) => void
 
-  constructor(clock: VirtualClock, random: Random, weather: NetworkWeather) {
-    this.clock = clock
-    this.random = random
-    this.weather = weather
+  constructor(parts: {
+    readonly clock: VirtualClock
+    readonly random: Random
+    readonly weather: NetworkWeather
+    readonly befell: (fault: Fault) => void
+  }) {
+    this.clock = parts.clock
+    this.random = parts.random
+    this.weather = parts.weather
+    this.#befell = parts.befell
   }
 
   attach(station: Station): Transport {
@@ -100,19 +109,21 @@ export class VirtualNetwork {
     const { from, to } = message
     if (this.isCut(from, to) || this.random.chance(this.weather.loss)) return this.#lose(from, to)
     this.#dispatch(from, to, bytes)
-    if (message.type !== 'propose' && this.random.chance(this.weather.duplication))
-      this.#dispatch(from, to, bytes)
+    if (message.type === 'propose' || !this.random.chance(this.weather.duplication)) return
+    this.#befell('message duplicated')
+    this.#dispatch(from, to, bytes)
   }
 
   #dispatch(from: NodeId, to: NodeId, bytes: Uint8Array): void {
     const { hold, holdMs, reorders } = this.weather
-    const held = this.random.chance(hold) ? this.random.next() * holdMs : 0
-    let arrival = this.clock.now + this.delay() + held
-    if (!reorders) {
-      const line = `${from}>${to}`
-      arrival = Math.max(arrival, this.#lineBusyUntil.get(line) ?? 0)
-      this.#lineBusyUntil.set(line, arrival)
-    }
+    const isHeld = this.random.chance(hold)
+    if (isHeld) this.#befell('message held up')
+    let arrival = this.clock.now + this.delay() + (isHeld ? this.random.next() * holdMs : 0)
+    const line = `${from}>${to}`
+    const busyUntil = this.#lineBusyUntil.get(line) ?? 0
+    if (!reorders) arrival = Math.max(arrival, busyUntil)
+    else if (arrival < busyUntil) this.#befell('message overtaken')
+    this.#lineBusyUntil.set(line, Math.max(arrival, busyUntil))
     this.clock.afterQuietly(arrival - this.clock.now, () => this.#arrive(from, to, bytes))
   }
 
@@ -127,7 +138,9 @@ export class VirtualNetwork {
   }
 
   #lose(from: NodeId, to: NodeId): void {
+    this.#befell('message lost')
     if (!this.random.chance(this.weather.notice)) return
+    this.#befell('loss noticed')
     const sender = this.#stations.get(from)
     this.clock.afterQuietly(this.delay(), () => {
       if (this.#stations.get(from) === sender) sender?.handlers.onUnreachable(to)
@@ -140,7 +153,10 @@ export class VirtualNetwork {
     const stream = new SnapshotStream(from, to)
     this.#streams.add(stream)
     if (this.random.chance(this.weather.streamBreak))
-      this.clock.after(this.random.exponential(20 * this.delay()), () => stream.break())
+      this.clock.after(this.random.exponential(20 * this.delay()), () => {
+        if (this.#streams.has(stream)) this.#befell('snapshot stream broken')
+        stream.break()
+      })
     if (this.isCut(from, to) || this.isCut(to, from)) stream.break()
     return stream
   }
@@ -175,7 +191,7 @@ class VirtualTransport implements Transport {
 
   async sendSnapshot(
     message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
+    open: OpenSnapshot,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
     const network = this.#network
@@ -192,7 +208,7 @@ class VirtualTransport implements Transport {
       const receiver = network.handlersOf(to)
       if (receiver === null) throw new Error(`${to} is away`)
       const opened = decodeMessage(bytes, { from, to }) as InstallSnapshot
-      await stream.unlessBroken(receiver.onSnapshot(opened, stream.carry(chunks, pause)))
+      await stream.unlessBroken(receiver.onSnapshot(opened, stream.carry(open, pause)))
       await stream.unlessBroken(pause())
     } finally {
       signal.removeEventListener('abort', abort)

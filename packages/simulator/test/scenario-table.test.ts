@@ -15,3 +15,11 @@ test('every scenario is named on that page', () => {
   const scenarios = readdirSync(fileURLToPath(new URL('../scenarios/', import.meta.url)))
   expect(scenarios.filter((name) => !named.has(name))).toEqual([])
 })
+
+test('every scenario begins with its story', () => {
+  const folder = new URL('../scenarios/', import.meta.url)
+  const silent = readdirSync(fileURLToPath(folder)).filter(
+    (name) => !readFileSync(new URL(name, folder), 'utf8').startsWith('# '),
+  )
+  expect(silent).toEqual([])
+})

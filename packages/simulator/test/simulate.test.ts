@@ -32,7 +32,7 @@ describe('a simulation is a function of its seed', () => {
 
 describe('no rule of Raft is broken, and a healthy majority serves', () => {
   for (let from = 100; from < 140; from += 10)
-    test(`seeds from ${from}`, { timeout: 60_000 }, async () => {
+    test(`seeds from ${from}`, async () => {
       for (let seed = from; seed < from + 10; seed++) expect(await violationOf(seed)).toBeNull()
     })
 })
@@ -42,7 +42,7 @@ describe('bugs that were found stay fixed', () => {
   const lines = readFileSync(path, 'utf8').split('\n')
   for (const line of lines.filter((text) => /^\d/.test(text))) {
     const [seed, ...story] = line.split(' ')
-    test(`${seed} ${story.join(' ')}`, { timeout: 60_000 }, async () => {
+    test(`${seed} ${story.join(' ')}`, async () => {
       expect(await violationOf(Number(seed))).toBeNull()
     })
   }

@@ -117,8 +117,16 @@ export class LevelStorage implements Storage {
     sweeper.add(entryKeys(before.compacted.index + 1, position.index + 1))
   }
 
-  async writeSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    await this.#open().snapshots.write(meta, chunks)
+  async writeSnapshot(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    { after = 0 }: { readonly after?: number } = {},
+  ): Promise<void> {
+    await this.#open().snapshots.write(meta, chunks, { after })
+  }
+
+  async dropUnfinished(): Promise<void> {
+    this.#open().snapshots.dropUnfinished()
   }
 
   async readSnapshot(): Promise<StoredSnapshot | null> {

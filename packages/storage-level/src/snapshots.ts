@@ -31,6 +31,8 @@ export class SnapshotStore {
   readonly #sweeper: Sweeper
   #newest: StoredMeta | null
   #nextGeneration: number
+  /** What a snapshot gave before its chunks failed. */
+  #unfinished: Draft | null = null
   /** How many readers a generation has. */
   readonly #readers = new Map<number, number>()
   /** A reader that was handed out and never used counts until it is garbage. */
@@ -63,32 +65,35 @@ export class SnapshotStore {
     return this.#newest?.meta ?? null
   }
 
-  /** Writes the chunks, and then makes them the newest snapshot. */
-  async write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const generation = this.#nextGeneration++
-    let chunkCount = 0
-    let bytes = 0
-    try {
-      for await (const piece of recut(chunks, CHUNK_BYTES)) {
-        const key = chunkKey(generation, chunkCount++)
-        bytes += piece.byteLength
-        // Synced, because LevelDB may change to a new journal before the commit, whose sync covers
-        // only the journal it goes to.
-        await this.#database.write((batch) =>
-          batch.put(key, (writer) => writer.raw(piece), piece.byteLength),
-        )
-      }
-    } catch (error) {
-      this.#sweeper.add(chunkKeys(generation, generation + 1))
-      throw error
-    }
-    const stored = { meta, generation, chunkCount, bytes }
+  /** Writes the chunks behind the first `after` bytes, and then makes all of it the newest snapshot. */
+  async write(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    { after }: { readonly after: number },
+  ): Promise<void> {
+    const aside = this.#unfinished?.bytes ?? 0
+    if (after !== 0 && after !== aside)
+      throw new RangeError(`${aside} bytes were set aside, not ${after}`)
+    if (after === 0) this.dropUnfinished()
+    const draft = this.#unfinished ?? new Draft(this.#database, this.#nextGeneration++)
+    this.#unfinished = draft
+    for await (const chunk of chunks) await draft.add(chunk)
+    const stored = { meta, ...(await draft.finish()) }
+    this.#unfinished = null
     await this.#ledger.write((batch) =>
       batch.putRecord(SNAPSHOT_KEY, (writer) => writeStoredMeta(writer, stored)),
     )
     const old = this.#newest
     this.#newest = stored
     if (old !== null) this.#removeUnlessRead(old.generation)
+  }
+
+  /** Has what was set aside removed. */
+  dropUnfinished(): void {
+    if (this.#unfinished === null) return
+    const { generation } = this.#unfinished
+    this.#unfinished = null
+    this.#sweeper.add(chunkKeys(generation, generation + 1))
   }
 
   read(): StoredSnapshot | null {
@@ -105,7 +110,7 @@ export class SnapshotStore {
     }
     const chunks = { [Symbol.asyncIterator]: () => this.#chunks(stored, release) }
     this.#dropped.register(chunks, release)
-    return { meta: stored.meta, chunks }
+    return { meta: stored.meta, bytes: stored.bytes, chunks }
   }
 
   async *#chunks(stored: StoredMeta, release: () => void): AsyncGenerator<Uint8Array> {
@@ -133,25 +138,51 @@ export class SnapshotStore {
   }
 }
 
-/** The same bytes in pieces of `pieceBytes`, and a last one that may be shorter. */
-async function* recut(
-  chunks: AsyncIterable<Uint8Array>,
-  pieceBytes: number,
-): AsyncGenerator<Uint8Array> {
-  let piece = new Uint8Array(pieceBytes)
-  let filled = 0
-  for await (const chunk of chunks)
+/** A snapshot on its way to the disk, in pieces of one size but for the last. */
+class Draft {
+  readonly generation: number
+  /** How many bytes it has been given. */
+  bytes = 0
+  readonly #database: Database
+  #chunkCount = 0
+  #piece: Uint8Array = new Uint8Array(CHUNK_BYTES)
+  #filled = 0
+
+  constructor(database: Database, generation: number) {
+    this.#database = database
+    this.generation = generation
+  }
+
+  async add(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.byteLength;) {
-      const part = chunk.subarray(at, at + pieceBytes - filled)
-      piece.set(part, filled)
+      const part = chunk.subarray(at, at + CHUNK_BYTES - this.#filled)
+      this.#piece.set(part, this.#filled)
       at += part.byteLength
-      filled += part.byteLength
-      if (filled < pieceBytes) continue
-      yield piece
-      piece = new Uint8Array(pieceBytes)
-      filled = 0
+      this.#filled += part.byteLength
+      if (this.#filled === CHUNK_BYTES) await this.#write()
     }
-  if (filled > 0) yield piece.subarray(0, filled)
+    this.bytes += chunk.byteLength
+  }
+
+  /** Writes what does not fill a piece. */
+  async finish(): Promise<Omit<StoredMeta, 'meta'>> {
+    if (this.#filled > 0) await this.#write()
+    return { generation: this.generation, chunkCount: this.#chunkCount, bytes: this.bytes }
+  }
+
+  /**
+   * Synced, because LevelDB may change to a new journal before the commit, whose sync covers only
+   * the journal it goes to.
+   */
+  async #write(): Promise<void> {
+    const key = chunkKey(this.generation, this.#chunkCount++)
+    const piece = this.#piece.subarray(0, this.#filled)
+    this.#piece = new Uint8Array(CHUNK_BYTES)
+    this.#filled = 0
+    await this.#database.write((batch) =>
+      batch.put(key, (writer) => writer.raw(piece), piece.byteLength),
+    )
+  }
 }
 
 function writeStoredMeta(writer: Writer, stored: StoredMeta): void {

@@ -106,6 +106,8 @@ class MemoryStorage implements Storage {
   readonly #content: Content
   readonly #sync: (() => Promise<void>) | null
   #isLoaded = false
+  /** What a snapshot gave before its chunks failed. */
+  #unfinished: Uint8Array[] = []
   /** A compaction is written down with the next append, so that a crash before that undoes it. */
   #compaction: Position | null = null
 
@@ -148,18 +150,34 @@ class MemoryStorage implements Storage {
     if (position.index > (this.#compaction?.index ?? 0)) this.#compaction = position
   }
 
-  async writeSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async writeSnapshot(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    { after = 0 }: { readonly after?: number } = {},
+  ): Promise<void> {
     this.#checkOpen()
-    const kept: Uint8Array[] = []
+    const aside = bytesIn(this.#unfinished)
+    if (after !== 0 && after !== aside)
+      throw new RangeError(`${aside} bytes were set aside, not ${after}`)
+    const kept = after === 0 ? [] : this.#unfinished
+    this.#unfinished = kept
     for await (const chunk of chunks) kept.push(chunk)
+    this.#unfinished = []
     await this.#synced()
     this.#content.snapshot = { meta, chunks: kept }
+  }
+
+  async dropUnfinished(): Promise<void> {
+    this.#checkOpen()
+    this.#unfinished = []
   }
 
   async readSnapshot(): Promise<StoredSnapshot | null> {
     this.#checkOpen()
     const { snapshot } = this.#content
-    return snapshot && { meta: snapshot.meta, chunks: stream(snapshot.chunks) }
+    if (snapshot === null) return null
+    const { meta, chunks } = snapshot
+    return { meta, bytes: bytesIn(chunks), chunks: stream(chunks) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -186,6 +204,10 @@ class MemoryStorage implements Storage {
   #checkOpen(): void {
     if (this.state !== 'open') throw new RaftError('STOPPED', `the storage was ${this.state}`)
   }
+}
+
+function bytesIn(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, 0)
 }
 
 async function* stream(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {

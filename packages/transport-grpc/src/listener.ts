@@ -2,12 +2,9 @@
 import type { NodeId } from '@coracle/raft-core'
 import {
   type handleBidiStreamingCall,
-  type handleClientStreamingCall,
-  type sendUnaryData,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
-  type ServerReadableStream,
   status,
 } from '@grpc/grpc-js'
 import { formatAddress } from './address.ts'
@@ -17,12 +14,12 @@ import type { Resolved, TlsMaterial } from './options.ts'
 import { type Bytes, SERVICE } from './service.ts'
 
 export type MessagesCall = ServerDuplexStream<Bytes, Bytes>
-export type SnapshotCall = ServerReadableStream<Bytes, Bytes>
+export type SnapshotCall = ServerDuplexStream<Bytes, Bytes>
 
 /** What becomes of the calls of peers. */
 export interface Calls {
   onMessages(peer: NodeId, call: MessagesCall): void
-  onSnapshot(peer: NodeId, call: SnapshotCall, answer: sendUnaryData<Bytes>): void
+  onSnapshot(peer: NodeId, call: SnapshotCall): void
 }
 
 /** How long a caller may take to hang up after its stream was ended. */
@@ -38,9 +35,10 @@ export class Listener {
     this.#options = options
     this.#calls = calls
     this.#server = new Server(sharedOptions(options))
-    const messages: handleBidiStreamingCall<Bytes, Bytes> = (call) => this.#takeMessages(call)
-    const snapshot: handleClientStreamingCall<Bytes, Bytes> = (call, answer) =>
-      this.#takeSnapshot(call, answer)
+    const messages: handleBidiStreamingCall<Bytes, Bytes> = (call) =>
+      this.#take(call, (peer) => this.#calls.onMessages(peer, call))
+    const snapshot: handleBidiStreamingCall<Bytes, Bytes> = (call) =>
+      this.#take(call, (peer) => this.#calls.onSnapshot(peer, call))
     this.#server.addService(SERVICE, { Messages: messages, Snapshot: snapshot })
   }
 
@@ -79,18 +77,11 @@ export class Listener {
     this.#options.trace({ type: 'connection-refused', remote, why })
   }
 
-  #takeMessages(call: MessagesCall): void {
+  #take(call: MessagesCall | SnapshotCall, go: (peer: NodeId) => void): void {
     const peer = this.#greet(call)
     if (peer instanceof Error)
       call.emit('error', { code: status.FAILED_PRECONDITION, details: peer.message })
-    else this.#calls.onMessages(peer, call)
-  }
-
-  #takeSnapshot(call: SnapshotCall, answer: sendUnaryData<Bytes>): void {
-    call.on('error', () => {})
-    const peer = this.#greet(call)
-    if (peer instanceof Error) answer({ code: status.FAILED_PRECONDITION, details: peer.message })
-    else this.#calls.onSnapshot(peer, call, answer)
+    else go(peer)
   }
 
   #greet(call: MessagesCall | SnapshotCall): NodeId | Error {

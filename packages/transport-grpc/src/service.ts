@@ -5,18 +5,15 @@ export type Bytes = Uint8Array
 
 type Streaming = MethodDefinition<Bytes, Bytes>
 
-export const MESSAGES: Streaming = method('Messages', true)
-export const SNAPSHOT: Streaming = method('Snapshot', false)
+export const MESSAGES: Streaming = method('Messages')
+export const SNAPSHOT: Streaming = method('Snapshot')
 export const SERVICE: ServiceDefinition = { Messages: MESSAGES, Snapshot: SNAPSHOT }
 
-/** `Kept` of transport.proto: it has no fields. */
-export const KEPT: Bytes = new Uint8Array(0)
-
-function method(name: string, responseStream: boolean): Streaming {
+function method(name: string): Streaming {
   return {
     path: `/coracle.raft.v1.Transport/${name}`,
     requestStream: true,
-    responseStream,
+    responseStream: true,
     requestSerialize: toBuffer,
     requestDeserialize: fromBuffer,
     responseSerialize: toBuffer,

@@ -1,24 +1,35 @@
-/** Sending a snapshot: an opening message, chunks, an end with the total, and then the answer. */
-import { type InstallSnapshot, RaftError } from '@coracle/raft-core'
-import { encodeMessage } from '@coracle/raft-core/codec'
-import type { Client, ClientWritableStream } from '@grpc/grpc-js'
+/** Sending a snapshot: an opening message, what the peer does not hold yet, and then its answer. */
+import {
+  type HeldSnapshot,
+  type InstallSnapshot,
+  type OpenSnapshot,
+  RaftError,
+} from '@coracle/raft-core'
+import { CodecError, encodeMessage } from '@coracle/raft-core/codec'
+import { type Client, type ClientDuplexStream, status } from '@grpc/grpc-js'
 import { openClient } from './dial.ts'
 import { FRAME_HEADER_BYTES, seal } from './frame.ts'
 import { helloMetadata, objectionToAnswer } from './handshake.ts'
 import type { Resolved } from './options.ts'
 import { type Bytes, SNAPSHOT } from './service.ts'
-import { encodeChunk, encodeEnd, MAX_CHUNK_BYTES } from './snapshot-frames.ts'
+import {
+  decodeHeld,
+  encodeChunk,
+  encodeEnd,
+  encodeStart,
+  MAX_CHUNK_BYTES,
+} from './snapshot-frames.ts'
 
 export interface Sending {
   readonly message: InstallSnapshot
   readonly address: string
-  readonly source: AsyncIterator<Uint8Array>
+  readonly open: OpenSnapshot
   readonly signal: AbortSignal
 }
 
 /** Resolves when the peer has kept all of it. */
 export async function sendSnapshot(options: Resolved, sending: Sending): Promise<void> {
-  const { message, source, signal } = sending
+  const { message, open, signal } = sending
   signal.throwIfAborted()
   const client = openClient(options, sending.address)
   const call = new Call(client, options, message)
@@ -26,7 +37,7 @@ export async function sendSnapshot(options: Resolved, sending: Sending): Promise
   signal.addEventListener('abort', onAbort)
   try {
     // The peer may answer before it has seen everything: that it needs none of it, or wants none.
-    await Promise.race([call.answered, stream(call, message, source)])
+    await Promise.race([call.answered, stream(call, message, open)])
     await call.answered
   } finally {
     signal.removeEventListener('abort', onAbort)
@@ -35,14 +46,17 @@ export async function sendSnapshot(options: Resolved, sending: Sending): Promise
   }
 }
 
-async function stream(
-  call: Call,
-  message: InstallSnapshot,
-  source: AsyncIterator<Uint8Array>,
-): Promise<void> {
+async function stream(call: Call, message: InstallSnapshot, open: OpenSnapshot): Promise<void> {
   const opening = seal(encodeMessage(message, { reserveBytes: FRAME_HEADER_BYTES }))
   await call.greeted
   await call.write(opening)
+  const { offset, chunks } = await open(await call.held)
+  const source = chunks[Symbol.asyncIterator]()
+  // A source that hangs must not hold up the news that the stream broke, so nobody waits for this.
+  call.onClosed(() => {
+    source.return?.().catch(() => {})
+  })
+  await call.write(encodeStart(offset))
   let total = 0
   for (;;) {
     const next = await source.next()
@@ -62,8 +76,11 @@ class Call {
   readonly answered: Promise<void>
   /** Resolves once it is certain that the peer is the right one. */
   readonly greeted: Promise<void>
+  /** Resolves once the peer has said what it holds. */
+  readonly held: Promise<HeldSnapshot>
   closed = false
-  readonly #call: ClientWritableStream<Bytes>
+  readonly #call: ClientDuplexStream<Bytes, Bytes>
+  readonly #onClosed: (() => void)[] = []
   #resolve: () => void = () => {}
   #reject: (reason: unknown) => void = () => {}
 
@@ -75,17 +92,22 @@ class Call {
     const { id: from, cluster, handshakeTimeoutMs } = options
     const { path, requestSerialize, responseDeserialize } = SNAPSHOT
     const metadata = helloMetadata({ cluster, from, to })
-    this.#call = client.makeClientStreamRequest(
+    this.#call = client.makeBidiStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
       metadata,
       {},
-      (error) => {
-        if (error === null) this.#resolve()
-        else this.#fail(to, error.details)
-      },
     )
+    // The status says the same, and comes in any case.
+    this.#call.on('error', () => {})
+    this.#call.on('status', ({ code, details }) => {
+      if (code === status.OK) this.#resolve()
+      else this.#fail(to, details)
+    })
+    this.held = new Promise((resolve) => {
+      this.#call.on('data', (frame: Bytes) => this.#told(to, frame, resolve))
+    })
     this.greeted = new Promise((resolve) => {
       const deadline = setTimeout(
         () => this.#fail(to, 'the handshake took too long'),
@@ -117,9 +139,25 @@ class Call {
     this.close()
   }
 
+  /** Called once, when the call is over; at once if it is already. */
+  onClosed(react: () => void): void {
+    if (this.closed) react()
+    else this.#onClosed.push(react)
+  }
+
   close(): void {
     this.closed = true
     this.#call.cancel()
+    for (const react of this.#onClosed.splice(0)) react()
+  }
+
+  #told(peer: string, frame: Bytes, tell: (held: HeldSnapshot) => void): void {
+    try {
+      tell(decodeHeld(frame))
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error
+      this.#fail(peer, error.message)
+    }
   }
 
   #fail(peer: string, why: string): void {

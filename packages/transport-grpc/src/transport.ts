@@ -3,18 +3,19 @@ import {
   type InstallSnapshot,
   type Message,
   type NodeId,
+  type OpenSnapshot,
   type Peer,
   RaftError,
   type Transport,
   type TransportHandlers,
 } from '@coracle/raft-core'
 import { CodecError, decodeMessage } from '@coracle/raft-core/codec'
-import { type sendUnaryData, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { unseal } from './frame.ts'
 import { Link } from './link.ts'
 import { Listener, type MessagesCall, type SnapshotCall } from './listener.ts'
 import { type GrpcTransportOptions, type Resolved, resolveOptions } from './options.ts'
-import { type Bytes, KEPT } from './service.ts'
+import type { Bytes } from './service.ts'
 import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
 
@@ -36,7 +37,7 @@ class Transceiver implements GrpcTransport {
   /** The newest stream of each peer: an older one that still has messages would mix up the order. */
   readonly #heard = new Map<NodeId, MessagesCall>()
   readonly #sending = new Set<NodeId>()
-  readonly #receiving = new Set<(why: typeof STOPPING) => void>()
+  readonly #receiving = new Set<SnapshotCall>()
   readonly #stopped = new AbortController()
   #handlers: TransportHandlers | null = null
   #listener: Listener | null = null
@@ -51,7 +52,7 @@ class Transceiver implements GrpcTransport {
     if (this.#listener !== null) throw new TypeError('a transport is started once')
     const listener = new Listener(this.#options, {
       onMessages: (peer, call) => this.#hear(peer, call),
-      onSnapshot: (peer, call, answer) => this.#takeSnapshot(peer, call, answer),
+      onSnapshot: (peer, call) => this.#takeSnapshot(peer, call),
     })
     this.#listener = listener
     this.#handlers = handlers
@@ -84,17 +85,11 @@ class Transceiver implements GrpcTransport {
 
   async sendSnapshot(
     message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
+    open: OpenSnapshot,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
-    const source = chunks[Symbol.asyncIterator]()
-    try {
-      signal.throwIfAborted()
-      await this.#sendSnapshot(message, source, AbortSignal.any([signal, this.#stopped.signal]))
-    } finally {
-      // Not awaited: a source that hangs must not hold up the news that the stream broke.
-      source.return?.().catch(() => {})
-    }
+    signal.throwIfAborted()
+    await this.#sendSnapshot(message, open, AbortSignal.any([signal, this.#stopped.signal]))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -110,7 +105,7 @@ class Transceiver implements GrpcTransport {
     // its next ping.
     for (const call of this.#heard.values()) call.emit('error', STOPPING)
     this.#heard.clear()
-    for (const refuse of this.#receiving) refuse(STOPPING)
+    for (const call of this.#receiving) call.emit('error', STOPPING)
     await this.#listener?.close()
   }
 
@@ -122,7 +117,7 @@ class Transceiver implements GrpcTransport {
 
   async #sendSnapshot(
     message: InstallSnapshot,
-    source: AsyncIterator<Uint8Array>,
+    open: OpenSnapshot,
     signal: AbortSignal,
   ): Promise<void> {
     const { to: peer } = message
@@ -134,7 +129,7 @@ class Transceiver implements GrpcTransport {
       throw new RaftError('UNAVAILABLE', `a snapshot is on its way to node ${peer} already`)
     this.#sending.add(peer)
     try {
-      await sendSnapshot(this.#options, { message, address, source, signal })
+      await sendSnapshot(this.#options, { message, address, open, signal })
     } finally {
       this.#sending.delete(peer)
     }
@@ -165,24 +160,20 @@ class Transceiver implements GrpcTransport {
     call.emit('error', { code: status.INVALID_ARGUMENT, details: message.message })
   }
 
-  #takeSnapshot(from: NodeId, call: SnapshotCall, answer: sendUnaryData<Bytes>): void {
+  #takeSnapshot(from: NodeId, call: SnapshotCall): void {
     if (this.#handlers === null) return
-    const refuse = (why: typeof STOPPING): void => {
-      // The answer alone would leave whoever reads the chunks waiting for more.
-      answer(why)
-      call.destroy()
-    }
-    this.#receiving.add(refuse)
+    this.#receiving.add(call)
+    // The end of the stream tells the sender that all of it is kept; an error, that it is not.
     receiveSnapshot(call, { from, to: this.#options.id }, this.#handlers)
       .then(
-        () => answer(null, KEPT),
+        () => call.end(),
         (reason: unknown) => {
           const details = reason instanceof Error ? reason.message : String(reason)
           if (reason instanceof CodecError) this.#listener?.report(call.getPeer(), details)
-          answer({ code: status.ABORTED, details })
+          call.emit('error', { code: status.ABORTED, details })
         },
       )
-      .finally(() => this.#receiving.delete(refuse))
+      .finally(() => this.#receiving.delete(call))
   }
 }
 

@@ -114,11 +114,14 @@ describe('garbage', () => {
     }
     const message = { type: 'install-snapshot', from: 'x', to: 'b', term: 1, meta } as const
     const opening = seal(encodeMessage(message, { reserveBytes: FRAME_HEADER_BYTES }))
+    const start = framed(new Uint8Array([3, 0, 0, 0, 0, 0, 0, 0, 0]))
     const chunk = framed(new Uint8Array([1, 7, 7]))
     const end = framed(new Uint8Array([2, 9, 0, 0, 0, 0, 0, 0, 0]))
-    const wrongTotal = await call(node, 'snapshot', hello(), [opening, chunk, end])
+    const wrongTotal = await call(node, 'snapshot', hello(), [opening, start, chunk, end])
     expect(wrongTotal).toMatchObject({ code: status.ABORTED, details: '2 bytes of 9 arrived' })
-    const noEnd = await call(node, 'snapshot', hello(), [opening, chunk])
+    const noStart = await call(node, 'snapshot', hello(), [opening, chunk, end])
+    expect(noStart).toMatchObject({ details: 'a snapshot begins without a beginning' })
+    const noEnd = await call(node, 'snapshot', hello(), [opening, start, chunk])
     expect(noEnd).toMatchObject({ code: status.ABORTED, details: 'the snapshot broke off' })
     const noise = await call(node, 'snapshot', hello(), [opening, framed(new Uint8Array([3]))])
     expect(noise).toMatchObject({ code: status.ABORTED })

@@ -3,6 +3,7 @@ import {
   type InstallSnapshot,
   type Message,
   type NodeId,
+  type OpenSnapshot,
   type Peer,
   RaftError,
   type Transport,
@@ -47,16 +48,21 @@ export class MemoryTransport implements Transport {
 
   async sendSnapshot(
     message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
+    open: OpenSnapshot,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
-    const source = chunks[Symbol.asyncIterator]()
+    let source: AsyncIterator<Uint8Array> | null = null
     try {
       signal.throwIfAborted()
-      await this.#stream(message, source, signal)
+      await this.#stream(message, signal, (line) => async (held) => {
+        if (source !== null) throw new TypeError('a snapshot is opened once')
+        const { offset, chunks } = await untilAborted(open(held), line)
+        source = chunks[Symbol.asyncIterator]()
+        return { offset, chunks: readUntilAborted(source, line) }
+      })
     } finally {
       // Not awaited: a source that hangs must not hold up the news that the stream broke.
-      source.return?.().catch(() => {})
+      ;(source as AsyncIterator<Uint8Array> | null)?.return?.().catch(() => {})
     }
   }
 
@@ -98,8 +104,8 @@ export class MemoryTransport implements Transport {
 
   async #stream(
     message: InstallSnapshot,
-    source: AsyncIterator<Uint8Array>,
     signal: AbortSignal,
+    openOn: (line: AbortSignal) => OpenSnapshot,
   ): Promise<void> {
     const { to } = message
     if (this.#handlers === null) throw new RaftError('STOPPED', 'the transport is not running')
@@ -117,7 +123,7 @@ export class MemoryTransport implements Transport {
     const line = AbortSignal.any([signal, stream.broken.signal])
     try {
       await untilAborted(this.#nextTurn(), line)
-      await untilAborted(receiver.#receiveSnapshot(altered, readUntilAborted(source, line)), line)
+      await untilAborted(receiver.#receiveSnapshot(altered, openOn(line)), line)
     } finally {
       signal.removeEventListener('abort', release)
       release()
@@ -131,12 +137,9 @@ export class MemoryTransport implements Transport {
     if (this.#streaming.get(to) === stream) this.#streaming.delete(to)
   }
 
-  async #receiveSnapshot(
-    message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
+  async #receiveSnapshot(message: InstallSnapshot, open: OpenSnapshot): Promise<void> {
     if (this.#handlers === null) throw new RaftError('UNAVAILABLE', `node ${this.#id} is away`)
-    await this.#handlers.onSnapshot(message, chunks)
+    await this.#handlers.onSnapshot(message, open)
   }
 
   #nextTurn(): Promise<void> {

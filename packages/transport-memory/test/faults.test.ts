@@ -67,7 +67,8 @@ beforeEach(async () => {
   for (const [id, transport] of Object.entries(nodes)) {
     await transport.start({
       onMessage: (message) => delivered.push(show(message)),
-      onSnapshot: async (_message, chunks) => {
+      onSnapshot: async (_message, open) => {
+        const { chunks } = await open({ bytes: 0, checksum: 0 })
         for await (const chunk of chunks) delivered.push(`${id} got ${chunk.length}`)
       },
       onUnreachable: (peer) => unreachable.push(`${id} lost ${peer}`),
@@ -84,7 +85,15 @@ function show(message: Message): string {
 
 function send(from: Name, to: Name, ...rounds: number[]): void {
   for (const round of rounds) {
-    const beat: Heartbeat = { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round }
+    const beat: Heartbeat = {
+      type: 'heartbeat',
+      from,
+      to,
+      term: 1,
+      commitIndex: 0,
+      round,
+      address: '',
+    }
     nodes[from].send(beat)
   }
 }
@@ -95,7 +104,8 @@ function sendSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     membership: { voters: [], outgoing: [], learners: [], peers: [], removed: [] },
   }
   const message: InstallSnapshot = { type: 'install-snapshot', from: 'a', to: 'b', term: 1, meta }
-  return nodes.a.sendSnapshot(message, chunks, { signal: new AbortController().signal })
+  const open = async () => ({ offset: 0, chunks })
+  return nodes.a.sendSnapshot(message, open, { signal: new AbortController().signal })
 }
 
 /** Lets promises settle, with turns in between. */

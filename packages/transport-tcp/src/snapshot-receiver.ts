@@ -1,9 +1,9 @@
 /** Receiving a snapshot: at the pace of whoever reads the chunks. */
-import type { InstallSnapshot, NodeId, TransportHandlers } from '@coracle/raft-core'
+import type { InstallSnapshot, NodeId, OpenSnapshot, TransportHandlers } from '@coracle/raft-core'
 import { decodeMessage } from '@coracle/raft-core/codec'
 import type { Connection } from './connection.ts'
 import { ProtocolError } from './frame.ts'
-import { decodeSnapshotFrame, encodeAnswer } from './snapshot-frames.ts'
+import { decodeSnapshotFrame, encodeAnswer, encodeHeld } from './snapshot-frames.ts'
 
 /** How long a sender may take to hang up after it got its answer. */
 const FAREWELL_MS = 5_000
@@ -45,7 +45,14 @@ function serve(
     )
     connection.onClosed(() => clearTimeout(timer))
   }
-  handlers.onSnapshot(message, chunks).then(
+  let isOpen = false
+  const open: OpenSnapshot = async (held) => {
+    if (isOpen) throw new TypeError('a snapshot is opened once')
+    isOpen = true
+    connection.write(encodeHeld(held))
+    return { offset: await chunks.started, chunks }
+  }
+  handlers.onSnapshot(message, open).then(
     () => answer(null),
     (reason: unknown) => answer(reason instanceof Error ? reason.message : String(reason)),
   )
@@ -60,17 +67,32 @@ class ChunkQueue implements AsyncIterableIterator<Uint8Array> {
   #queuedBytes = 0
   #receivedBytes = 0
   #state: 'open' | 'ended' | 'discarded' | Error = 'open'
+  /** Where the sender begins. */
+  readonly started: Promise<number>
+  #start: ((offset: number) => void) | null = null
+  #failStart: (why: Error) => void = () => {}
 
   constructor(connection: Connection, maxBytes: number) {
     this.#connection = connection
     this.#maxBytes = maxBytes
+    this.started = new Promise((resolve, reject) => {
+      this.#start = resolve
+      this.#failStart = reject
+    })
+    // Whoever opens the snapshot hears of it; that nobody does is no failure.
+    this.started.catch(() => {})
   }
 
   take(payload: Uint8Array): void {
     if (this.#state === 'discarded') return
     if (this.#state !== 'open') throw new ProtocolError('a snapshot goes on after its end')
     const frame = decodeSnapshotFrame(payload)
-    if (frame.kind === 'end') {
+    if ((frame.kind === 'start') !== (this.#start !== null))
+      throw new ProtocolError('a snapshot has one beginning, before anything else')
+    if (frame.kind === 'start') {
+      this.#start?.(frame.offset)
+      this.#start = null
+    } else if (frame.kind === 'end') {
       if (frame.totalBytes !== this.#receivedBytes)
         throw new ProtocolError(`${this.#receivedBytes} bytes of ${frame.totalBytes} arrived`)
       this.#state = 'ended'
@@ -86,6 +108,7 @@ class ChunkQueue implements AsyncIterableIterator<Uint8Array> {
   /** Reading fails from now on, unless all has arrived. */
   fail(why: Error): void {
     if (this.#state === 'open') this.#state = why
+    this.#failStart(why)
     this.#wake()
   }
 

@@ -3,6 +3,7 @@ import {
   type InstallSnapshot,
   type Message,
   type NodeId,
+  type OpenSnapshot,
   type Peer,
   RaftError,
   type Transport,
@@ -81,17 +82,11 @@ class Transceiver implements TcpTransport {
 
   async sendSnapshot(
     message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
+    open: OpenSnapshot,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
-    const source = chunks[Symbol.asyncIterator]()
-    try {
-      signal.throwIfAborted()
-      await this.#sendSnapshot(message, source, AbortSignal.any([signal, this.#stopped.signal]))
-    } finally {
-      // Not awaited: a source that hangs must not hold up the news that the stream broke.
-      source.return?.().catch(() => {})
-    }
+    signal.throwIfAborted()
+    await this.#sendSnapshot(message, open, AbortSignal.any([signal, this.#stopped.signal]))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -115,7 +110,7 @@ class Transceiver implements TcpTransport {
 
   async #sendSnapshot(
     message: InstallSnapshot,
-    source: AsyncIterator<Uint8Array>,
+    open: OpenSnapshot,
     signal: AbortSignal,
   ): Promise<void> {
     const { to: peer } = message
@@ -131,7 +126,7 @@ class Transceiver implements TcpTransport {
       const hangUp = (): void => connection.destroy(signal.reason)
       signal.addEventListener('abort', hangUp)
       if (signal.aborted) hangUp()
-      await sendSnapshot(connection, message, source).finally(() =>
+      await sendSnapshot(connection, message, open).finally(() =>
         signal.removeEventListener('abort', hangUp),
       )
     } finally {

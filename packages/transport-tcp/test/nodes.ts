@@ -38,7 +38,8 @@ export async function startNode(
   onTestFinished(() => transport[Symbol.asyncDispose]())
   await transport.start({
     onMessage: (message) => received.push(message),
-    onSnapshot: async (_message, chunks) => {
+    onSnapshot: async (_message, open) => {
+      const { chunks } = await open({ bytes: 0, checksum: 0 })
       const reader = chunks[Symbol.asyncIterator]()
       for (let next = await reader.next(); next.done !== true;) next = await reader.next()
     },
@@ -99,5 +100,13 @@ export async function stillServes(node: TestNode): Promise<void> {
 }
 
 export function beat(transport: Transport, round = 1): void {
-  transport.send({ type: 'heartbeat', from: 'a', to: 'b', term: 1, commitIndex: 0, round })
+  transport.send({
+    type: 'heartbeat',
+    from: 'a',
+    to: 'b',
+    term: 1,
+    commitIndex: 0,
+    round,
+    address: '',
+  })
 }

@@ -36,7 +36,8 @@ describe('TLS', () => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
       for (let left = 30; left > 0; left--) yield new Uint8Array(100_000)
     }
-    await from.transport.sendSnapshot(message, chunks(), { signal: AbortSignal.timeout(10_000) })
+    const open = async () => ({ offset: 0, chunks: chunks() })
+    await from.transport.sendSnapshot(message, open, { signal: AbortSignal.timeout(10_000) })
   })
 
   test('refuses a caller whose certificate nobody vouches for', async () => {

@@ -111,10 +111,12 @@ function capacityFor(message: Message): number {
 function writeFields(writer: Writer, message: Message): void {
   switch (message.type) {
     case 'pre-vote':
-      return writePosition(writer, message.lastLog)
+      writePosition(writer, message.lastLog)
+      return writer.string(message.address)
     case 'request-vote':
       writePosition(writer, message.lastLog)
-      return writer.boolean(message.transfer)
+      writer.boolean(message.transfer)
+      return writer.string(message.address)
     case 'pre-vote-reply':
     case 'request-vote-reply':
       return writer.boolean(message.granted)
@@ -124,7 +126,8 @@ function writeFields(writer: Writer, message: Message): void {
       return writeAppendEntriesReply(writer, message)
     case 'heartbeat':
       writer.u64(message.commitIndex)
-      return writer.u64(message.round)
+      writer.u64(message.round)
+      return writer.string(message.address)
     case 'heartbeat-reply':
       return writer.u64(message.round)
     case 'install-snapshot':
@@ -157,11 +160,14 @@ interface Source extends Ends {
 function readFields(reader: Reader, type: MessageType, source: Source, term: Term): Message {
   const { from, to } = source
   switch (type) {
-    case 'pre-vote':
-      return { type, from, to, term, lastLog: readPosition(reader) }
+    case 'pre-vote': {
+      const lastLog = readPosition(reader)
+      return { type, from, to, term, lastLog, address: reader.string() }
+    }
     case 'request-vote': {
       const lastLog = readPosition(reader)
-      return { type, from, to, term, lastLog, transfer: reader.boolean() }
+      const transfer = reader.boolean()
+      return { type, from, to, term, lastLog, transfer, address: reader.string() }
     }
     case 'pre-vote-reply':
     case 'request-vote-reply':
@@ -176,7 +182,8 @@ function readFields(reader: Reader, type: MessageType, source: Source, term: Ter
     }
     case 'heartbeat': {
       const commitIndex = reader.u64()
-      return { type, from, to, term, commitIndex, round: reader.u64() }
+      const round = reader.u64()
+      return { type, from, to, term, commitIndex, round, address: reader.string() }
     }
     case 'heartbeat-reply':
       return { type, from, to, term, round: reader.u64() }

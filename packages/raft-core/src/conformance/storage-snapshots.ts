@@ -114,6 +114,86 @@ function writeTests(test: BenchTest): void {
     })
   })
 
+  test('what the chunks gave before they failed is set aside, and gone on from', async (bench) => {
+    for (const cuts of [[1], [0, 100], [70_000, 150_001, 150_002], [200_003]]) {
+      await bench.session(async (storage) => {
+        let at = 0
+        for (const cut of cuts) {
+          const part = storage.writeSnapshot(metaAt(1), brokenAt(BYTES.subarray(at, cut)), {
+            after: at,
+          })
+          await rejection(part, 'a part of a snapshot')
+          at = cut
+        }
+        const rest = chunksOf(BYTES.subarray(at), 33_333)
+        await storage.writeSnapshot(metaAt(at + 1), rest, { after: at })
+        await checkSnapshot(storage, at + 1, BYTES)
+      })
+    }
+    await bench.session((storage) => checkSnapshot(storage, 200_004, BYTES))
+  })
+
+  test('another place to go on from is refused with a RangeError, and changes nothing', async (bench) => {
+    await bench.session(async (storage) => {
+      const none = storage.writeSnapshot(metaAt(1), chunksOf(BYTES, 999), { after: 1 })
+      await checkRejects(none, RangeError, 'going on from nothing')
+      const part = storage.writeSnapshot(metaAt(1), brokenAt(BYTES.subarray(0, 99_999)))
+      await rejection(part, 'a part of a snapshot')
+      for (const after of [99_998, 100_000]) {
+        const wrong = storage.writeSnapshot(metaAt(1), chunksOf(BYTES, 999), { after })
+        await checkRejects(wrong, RangeError, `going on from ${after}`)
+      }
+      checkEqual(await storage.readSnapshot(), null, 'the snapshot')
+      const rest = chunksOf(BYTES.subarray(99_999), 999)
+      await storage.writeSnapshot(metaAt(1), rest, { after: 99_999 })
+      await checkSnapshot(storage, 1, BYTES)
+    })
+  })
+
+  const setAside = async (storage: Storage): Promise<void> => {
+    const part = storage.writeSnapshot(metaAt(1), brokenAt(BYTES.subarray(0, 90_000)))
+    await rejection(part, 'a part of a snapshot')
+  }
+  const checkGone = async (storage: Storage): Promise<void> => {
+    const late = storage.writeSnapshot(metaAt(1), chunksOf(BYTES, 999), { after: 90_000 })
+    await checkRejects(late, RangeError, 'going on from what is gone')
+  }
+
+  test('what is set aside is gone after dropUnfinished', async (bench) => {
+    await bench.session(async (storage) => {
+      await storage.dropUnfinished()
+      await setAside(storage)
+      await storage.dropUnfinished()
+      await checkGone(storage)
+    })
+  })
+
+  test('what is set aside is gone after another snapshot was written, or failed', async (bench) => {
+    await bench.session(async (storage) => {
+      await setAside(storage)
+      await storage.writeSnapshot(metaAt(2), chunksOf(BYTES, 999))
+      await checkGone(storage)
+      await setAside(storage)
+      await rejection(storage.writeSnapshot(metaAt(3), brokenAt(BYTES.subarray(0, 5))), 'another')
+      await checkGone(storage)
+      await checkSnapshot(storage, 2, BYTES)
+    })
+  })
+
+  test('what is set aside is gone when the storage is opened again', async (bench) => {
+    await bench.session(setAside)
+    await bench.session(checkGone)
+  })
+
+  test('readSnapshot says how many bytes the chunks come to', async (bench) => {
+    await bench.session(async (storage) => {
+      await storage.writeSnapshot(metaAt(1), chunksOf(BYTES, 12_345))
+    })
+    await bench.session(async (storage) => {
+      checkEqual((await storage.readSnapshot())?.bytes, BYTES.byteLength, 'the length')
+    })
+  })
+
   test('a snapshot leaves the log as it is, even if it lies beyond the log', async (bench) => {
     const model = new StorageModel()
     model.append(batchOf({ entries: entriesOf(1, 6, 1) }))
@@ -134,6 +214,12 @@ function writeTests(test: BenchTest): void {
     })
     await bench.session((storage) => checkSnapshot(storage, 9, BYTES))
   })
+}
+
+/** These bytes, and then a failure. */
+async function* brokenAt(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield* chunksOf(bytes, 7_001)
+  throw new Error('the stream broke')
 }
 
 function besideTests(test: BenchTest): void {

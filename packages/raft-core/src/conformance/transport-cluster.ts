@@ -1,6 +1,6 @@
 /** Three nodes that record what their transports deliver, and ways to wait for it. */
-import type { Transport } from '../contracts/transport.ts'
-import type { Heartbeat, InstallSnapshot, Message } from '../messages.ts'
+import type { Transport, TransportHandlers } from '../contracts/transport.ts'
+import type { Heartbeat, Message } from '../messages.ts'
 import type { NodeId, Peer } from '../types.ts'
 
 /** Makes transports that can reach each other. One network serves one test. */
@@ -11,7 +11,7 @@ export interface TransportNetwork extends AsyncDisposable {
   address(transport: Transport): string
 }
 
-type OnSnapshot = (message: InstallSnapshot, chunks: AsyncIterable<Uint8Array>) => Promise<void>
+type OnSnapshot = TransportHandlers['onSnapshot']
 
 const DEADLINE_MS = 10_000
 const NODE_IDS = ['a', 'b', 'c']
@@ -39,7 +39,7 @@ export class Member {
         if (message.type === 'timeout-now') this.greeted.add(message.from)
         else this.received.push(message)
       },
-      onSnapshot: (message, chunks) => this.onSnapshot(message, chunks),
+      onSnapshot: (message, open) => this.onSnapshot(message, open),
       onUnreachable: (peer) => this.unreachable.push(peer),
     })
   }
@@ -149,7 +149,7 @@ export async function openCluster(open: () => Promise<TransportNetwork>): Promis
 }
 
 export function heartbeat(from: NodeId, to: NodeId, round: number): Heartbeat {
-  return { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round }
+  return { type: 'heartbeat', from, to, term: 1, commitIndex: 0, round, address: '' }
 }
 
 /** Asks again and again, a few milliseconds apart, and fails when it takes too long. */

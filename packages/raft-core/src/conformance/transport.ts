@@ -279,9 +279,9 @@ function everyMessage(): Message[] {
   ]
   const prevLog = { term: 2, index: 4 }
   return [
-    { type: 'pre-vote', ...head, lastLog: position },
+    { type: 'pre-vote', ...head, lastLog: position, address: 'here' },
     { type: 'pre-vote-reply', ...head, granted: true },
-    { type: 'request-vote', ...head, lastLog: position, transfer: true },
+    { type: 'request-vote', ...head, lastLog: position, transfer: true, address: 'here' },
     { type: 'request-vote-reply', ...head, granted: false },
     { type: 'append-entries', ...head, prevLog, entries, commitIndex: 4, round: 9 },
     { type: 'append-entries', ...head, prevLog, entries: [], commitIndex: 0, round: 0 },
@@ -293,7 +293,7 @@ function everyMessage(): Message[] {
       hint: { term: 1, index: 2 },
       round: most,
     },
-    { type: 'heartbeat', ...head, commitIndex: most, round: 1 },
+    { type: 'heartbeat', ...head, commitIndex: most, round: 1, address: 'here' },
     { type: 'heartbeat-reply', ...head, round: 1 },
     { type: 'read-index', ...head, id: most },
     { type: 'read-index-reply', ...head, id: 0, index: -1 },

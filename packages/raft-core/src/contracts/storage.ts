@@ -55,8 +55,21 @@ export interface Storage extends AsyncDisposable {
    * Stores a snapshot in place of the one before it and resolves when it is durable. The log stays
    * as it is. A crash at any moment leaves the old snapshot or the new one, whole. If `chunks`
    * fails, the promise rejects with that error, and the old snapshot stays: this is not fatal.
+   *
+   * What `chunks` gave before it failed is set aside, for one snapshot at a time. A call with `after`,
+   * the number of bytes set aside by the last call and those before that it went on from, goes on
+   * behind them; another `after` is refused with a RangeError, and changes nothing. What is set aside
+   * is gone after any other `writeSnapshot`, after `dropUnfinished`, and when the storage is opened
+   * again.
    */
-  writeSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>
+  writeSnapshot(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    options?: { readonly after?: number },
+  ): Promise<void>
+
+  /** Removes what a `writeSnapshot` that failed set aside. Not beside a `writeSnapshot`. */
+  dropUnfinished(): Promise<void>
 
   /**
    * The newest snapshot, or null. `chunks` can be read to the end even when a newer snapshot is
@@ -99,5 +112,7 @@ export interface AppendBatch {
 /** A snapshot that can be read. Reading it once is enough for anybody; a second pass need not work. */
 export interface StoredSnapshot {
   readonly meta: SnapshotMeta
+  /** How long it is: what the chunks come to. */
+  readonly bytes: number
   readonly chunks: AsyncIterable<Uint8Array>
 }

@@ -26,24 +26,46 @@ export interface Transport extends AsyncDisposable {
 
   /**
    * Streams a snapshot to `message.to`, beside the messages, so that it never delays a heartbeat.
-   * Resolves when the peer's `onSnapshot` has resolved; rejects if it rejected, if the way there
-   * broke, or if the signal aborted (with its reason). At most one runs per peer.
+   * Calls `open` when the peer's `onSnapshot` calls its own, at most once, and not a byte is sent
+   * before. Resolves when the peer's `onSnapshot` has resolved; rejects if it rejected, if `open` or
+   * the chunks failed (with their reason), if the way there broke, or if the signal aborted (with its
+   * reason). At most one runs per peer.
    */
   sendSnapshot(
     message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
+    open: OpenSnapshot,
     options: { readonly signal: AbortSignal },
   ): Promise<void>
 }
+
+/** How much of a snapshot its receiver holds already: its first `bytes`, and their CRC-32. */
+export interface HeldSnapshot {
+  readonly bytes: number
+  readonly checksum: number
+}
+
+/** The bytes of a snapshot from `offset` on. */
+export interface SnapshotRest {
+  readonly offset: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/**
+ * Begins to stream a snapshot. Both ends have one: the receiver calls its own with what it holds, the
+ * transport calls the sender's with the same, and what that answers is what the receiver gets. So a
+ * stream that broke can go on where it ended, and nothing is streamed to who does not want it.
+ */
+export type OpenSnapshot = (held: HeldSnapshot) => Promise<SnapshotRest>
 
 /** What a transport delivers to. None of these throws. */
 export interface TransportHandlers {
   onMessage(message: Message): void
   /**
-   * A peer streams a snapshot. `chunks` gives exactly the bytes that were sent, or fails.
-   * Resolving tells the sender that all of it is kept; rejecting, that none of it is.
+   * A peer has a snapshot to stream. `open`, which may be called once or not at all, resolves with
+   * what the peer's `open` answered; its chunks give exactly the bytes that were sent, or fail.
+   * Resolving tells the sender that all of the snapshot is kept; rejecting, that it is not.
    */
-  onSnapshot(message: InstallSnapshot, chunks: AsyncIterable<Uint8Array>): Promise<void>
+  onSnapshot(message: InstallSnapshot, open: OpenSnapshot): Promise<void>
   /** Messages to this peer are being lost. A hint, not a promise: it may be late, early or missing. */
   onUnreachable(peer: NodeId): void
 }

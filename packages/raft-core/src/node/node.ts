@@ -197,7 +197,7 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     environment,
     options,
     trace,
-    snapshotIndex,
+    snapshot: stored.snapshot,
     contacts: parts.contacts ?? [],
   })
   await loop.start()

@@ -1,6 +1,6 @@
 import type { StateMachine } from '../contracts/state-machine.ts'
 import type { Storage } from '../contracts/storage.ts'
-import type { Transport } from '../contracts/transport.ts'
+import type { OpenSnapshot, Transport } from '../contracts/transport.ts'
 import type { Environment } from '../environment.ts'
 import { RaftError } from '../errors.ts'
 import type { InstallSnapshot, Message } from '../messages.ts'
@@ -15,6 +15,7 @@ import type {
   Peer,
   SnapshotMeta,
 } from '../types.ts'
+import { Addresses, type Introduction, isIntroduction } from './addresses.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
@@ -33,7 +34,8 @@ export interface LoopParts<Result> {
   readonly environment: Environment
   readonly options: NodeOptions
   readonly trace: Trace | null
-  readonly snapshotIndex: LogIndex
+  /** What describes the newest stored snapshot. */
+  readonly snapshot: SnapshotMeta | null
   readonly contacts: readonly Peer[]
 }
 
@@ -56,7 +58,7 @@ export class RunLoop<Result> {
   /** One object for the life of the node, shared with its parts, and changed by `reconfigure` alone. */
   readonly #options: NodeOptions
   readonly #trace: Trace | null
-  readonly #contacts: readonly Peer[]
+  readonly #addresses: Addresses
   readonly #proposals: Proposals<Result>
   readonly #reads: Reads
   readonly #applier: Applier<Result>
@@ -91,7 +93,7 @@ export class RunLoop<Result> {
     this.#environment = parts.environment
     this.#options = parts.options
     this.#trace = parts.trace
-    this.#contacts = parts.contacts
+    this.#addresses = new Addresses(parts.transport, parts.contacts)
     this.#turns = new Turns(parts.environment, () => this.#turnSafely())
     this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
     const firstId = drawFirstId(parts.environment)
@@ -117,7 +119,8 @@ export class RunLoop<Result> {
         signal: this.#abort.signal,
       },
       restorer: this.#applier,
-      index: parts.snapshotIndex,
+      newest: parts.snapshot,
+      nowMs: parts.environment.now(),
     })
     const { role, term, leader, membership } = parts.raft
     this.#known = { role, term, leader, membership }
@@ -129,11 +132,10 @@ export class RunLoop<Result> {
   async start(): Promise<void> {
     await this.#transport.start({
       onMessage: (message) => this.#receive(message),
-      onSnapshot: (message, chunks) => this.#receiveSnapshot(message, chunks),
+      onSnapshot: (message, open) => this.#receiveSnapshot(message, open),
       onUnreachable: (peer) => this.#turns.enqueue(() => this.#raft.peerUnreachable(peer)),
     })
-    const { peers } = this.#raft.membership
-    this.#transport.setPeers(peers.length > 0 ? peers : this.#contacts)
+    this.#addresses.follow(this.#raft.membership.peers)
     this.#startTicking()
     this.#turns.request()
   }
@@ -352,8 +354,19 @@ export class RunLoop<Result> {
       else if (message.type === 'propose-reply')
         handleForwardedReply(this.#raft, this.#proposals, message)
       // A snapshot is announced by the stream that carries it, never by a message alone.
-      else if (message.type !== 'install-snapshot') this.#raft.step(message)
+      else if (message.type !== 'install-snapshot') {
+        this.#raft.step(message)
+        if (isIntroduction(message)) this.#hearAddress(message)
+      }
     }
+  }
+
+  #hearAddress(message: Introduction): void {
+    const { leader, membership } = this.#raft
+    const isLeader = leader === message.from
+    // Whom the protocol still answers of those who are out, it says itself.
+    const isOut = membership.removed.some(({ id }) => id === message.from)
+    if (isLeader || !isOut) this.#addresses.hear(message, isLeader)
   }
 
   #tick(): void {
@@ -361,6 +374,8 @@ export class RunLoop<Result> {
     this.#tickIsDue = false
     this.#ticks += 1
     this.#raft.tick()
+    const dropping = this.#snapshots.tick()
+    if (dropping !== null) this.#spawn(dropping)
     this.#proposals.expire(this.#ticks, this.#raft.leader)
     this.#proposals.retry()
     this.#reads.expire(this.#ticks, this.#raft.leader)
@@ -383,7 +398,7 @@ export class RunLoop<Result> {
 
   #carryOut(effects: Effects): void {
     // Before anything is sent, or what is for a new peer is lost.
-    if (effects.peers !== null) this.#transport.setPeers(effects.peers)
+    if (effects.peers !== null) this.#addresses.follow(effects.peers)
     for (const message of effects.messages) this.#transport.send(message)
     const { append } = effects
     if (append !== null)
@@ -414,7 +429,8 @@ export class RunLoop<Result> {
         this.#spawn(working.then((settle) => this.#turns.enqueue(settle, () => this.#afterApply())))
     }
     const { bytesApplied, isIdle } = this.#applier
-    if (isIdle && this.#snapshots.isDue(bytesApplied)) this.#spawn(this.#takeSnapshot())
+    const nowMs = this.#environment.now()
+    if (isIdle && this.#snapshots.isDue(bytesApplied, nowMs)) this.#spawn(this.#takeSnapshot())
   }
 
   #afterApply(): void {
@@ -425,7 +441,8 @@ export class RunLoop<Result> {
   }
 
   async #takeSnapshot(): Promise<SnapshotMeta> {
-    const meta = await this.#snapshots.take(this.#applier.bytesApplied)
+    const nowMs = this.#environment.now()
+    const meta = await this.#snapshots.take(this.#applier.bytesApplied, nowMs)
     await this.#turns.enter(() => this.#compact(meta.position.index - this.#options.keepEntries))
     return meta
   }
@@ -436,16 +453,13 @@ export class RunLoop<Result> {
     if (position !== null) this.#writes.compact(position)
   }
 
-  async #receiveSnapshot(
-    message: InstallSnapshot,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
+  async #receiveSnapshot(message: InstallSnapshot, open: OpenSnapshot): Promise<void> {
     const wanted = await this.#turns.enter(() => {
       this.#raft.step(message)
       return this.#raft.wantsSnapshot(message)
     })
     if (!wanted) return
-    const receiving = this.#snapshots.receive(message, chunks)
+    const receiving = this.#snapshots.receive(message, open)
     this.#spawn(receiving)
     const failed = await receiving
     if (failed !== null) throw failed.failure

@@ -8,7 +8,7 @@ import { requestSnapshot } from './install-snapshot.ts'
 import { trackPeers } from './peers.ts'
 import { becomeProbe, becomeReplicate, type Progress } from './progress.ts'
 import { acknowledgeRound } from './read-index.ts'
-import { progressOf, type RaftState } from './state.ts'
+import { ownAddress, progressOf, type RaftState } from './state.ts'
 import { continueTransfer } from './transfer.ts'
 
 const NOTHING: readonly Entry[] = Object.freeze([])
@@ -164,6 +164,7 @@ function sendHeartbeat(raft: RaftState, peer: Progress): void {
     // The follower may hold no more than what it acknowledged.
     commitIndex: Math.min(peer.matchIndex, raft.commitIndex),
     round: raft.reads.round,
+    address: ownAddress(raft),
   })
 }
 

@@ -1,5 +1,5 @@
 import { assert } from '../errors.ts'
-import type { LogIndex, Membership } from '../types.ts'
+import type { LogIndex, Membership, NodeId } from '../types.ts'
 
 /** Nobody: what a node knows before it was told who takes part. */
 export const NOBODY: Membership = Object.freeze({
@@ -54,6 +54,14 @@ export class MembershipHistory {
 
   get oldestIndex(): LogIndex {
     return (this.#memberships[0] as Placed).index
+  }
+
+  /** Where a node is found, as the newest membership that names it says; null if none does. */
+  addressOf(id: NodeId): string | null {
+    const named = this.#memberships.findLast(({ membership }) =>
+      membership.peers.some((peer) => peer.id === id),
+    )
+    return named?.membership.peers.find((peer) => peer.id === id)?.address ?? null
   }
 
   append(index: LogIndex, membership: Membership): void {

@@ -11,7 +11,7 @@ import {
   becomePreCandidate,
   restartElectionTimer,
 } from './roles.ts'
-import { lastLog, membership, type RaftState } from './state.ts'
+import { lastLog, membership, ownAddress, type RaftState } from './state.ts'
 
 /**
  * Has a vote in the membership in effect, or in the committed one: a node whose removal is in its log
@@ -33,7 +33,14 @@ function requestPreVotes(raft: RaftState): void {
   becomePreCandidate(raft)
   raft.trace?.({ type: 'election-started', node: raft.id, term: raft.term, preVote: true })
   for (const to of otherVoters(raft))
-    send(raft, { type: 'pre-vote', from: raft.id, to, term: raft.term, lastLog: lastLog(raft) })
+    send(raft, {
+      type: 'pre-vote',
+      from: raft.id,
+      to,
+      term: raft.term,
+      lastLog: lastLog(raft),
+      address: ownAddress(raft),
+    })
   countPreVotes(raft)
 }
 
@@ -53,6 +60,7 @@ export function requestVotes(raft: RaftState, { transfer }: { readonly transfer:
       term: raft.term,
       lastLog: lastLog(raft),
       transfer,
+      address: ownAddress(raft),
     })
 }
 

@@ -166,6 +166,11 @@ export function membership(raft: RaftState): Membership {
   return raft.memberships.current
 }
 
+/** Where this node is found. It may lead until its own removal is committed, and needs answers. */
+export function ownAddress(raft: RaftState): string {
+  return raft.memberships.addressOf(raft.id) ?? ''
+}
+
 /** The shortest election timeout, in milliseconds. */
 export function electionMs({ options }: RaftState): number {
   return options.electionTicks * options.tickMs

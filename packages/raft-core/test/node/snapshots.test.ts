@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { text, voters } from '../support/messages.ts'
+import { read, text, voters } from '../support/messages.ts'
 import { ListMachine, watchOutcome, World } from '../support/world.ts'
 
 const ids = ['a', 'b', 'c']
@@ -29,6 +29,31 @@ describe('taking snapshots', () => {
     watchOutcome(world.at('a').node.propose(new Uint8Array(600)))
     await world.settle()
     expect([before, world.at('a').node.status().snapshotIndex]).toEqual([0, 4])
+  })
+
+  test('or after so long, if anything was applied since', async () => {
+    await using world = await World.of(['a'], { snapshotAgeMs: 60_000, keepEntries: 0 })
+    const { node } = world.at('a')
+    await proposeAll(world, 'a', 1)
+    world.timeMs = 59_999
+    await world.tick()
+    const before = node.status().snapshotIndex
+    world.timeMs = 60_000
+    await world.tick()
+    const after = node.status().snapshotIndex
+    world.timeMs = 200_000
+    await world.tick(3)
+    expect([before, after, node.status().snapshotIndex]).toEqual([0, 3, 3])
+    await proposeAll(world, 'a', 1)
+    expect(node.status().snapshotIndex).toBe(4)
+  })
+
+  test('and never for its age if that is 0', async () => {
+    await using world = await World.of(['a'], { snapshotAgeMs: 0 })
+    await proposeAll(world, 'a', 1)
+    world.timeMs = 1e12
+    await world.tick(3)
+    expect(world.at('a').node.status().snapshotIndex).toBe(0)
   })
 
   test('one that falls due while another is being written is taken after it', async () => {
@@ -148,6 +173,78 @@ describe('sending and installing snapshots', () => {
     expect(attempts).toBe(3)
     expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
     expect(world.at('c').events.some(({ type }) => type === 'node-failed')).toBe(false)
+  })
+
+  test('a stream that broke goes on where it ended', async () => {
+    await using world = await lagging()
+    let attempts = 0
+    world.breaks = () => (++attempts < 4 ? new Error('cut') : null)
+    world.heal()
+    await world.tick(12)
+    // Of the seven bytes of each, the last four may be the checksum.
+    expect(world.offsets).toEqual([0, 3, 6, 9])
+    expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
+    expect(world.at('c').storage.unfinished).toEqual([])
+  })
+
+  test('though not if the leader has another snapshot of the same place', async () => {
+    await using world = await lagging()
+    let attempts = 0
+    world.breaks = () => {
+      attempts += 1
+      if (attempts === 1) return new Error('cut')
+      // The same state, written another way, as if another leader had written it.
+      const { disk } = world.at('a').storage
+      const { meta, bytes } = disk.snapshot!
+      disk.snapshot = { meta, bytes: text(` ${read(bytes)}`) }
+      return null
+    }
+    world.heal()
+    await world.tick(12)
+    expect(world.offsets).toEqual([0, 0])
+    expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
+  })
+
+  test('nor after it was left alone for too long', async () => {
+    await using world = await lagging({ partialSnapshotTicks: 20 })
+    world.breaks = () => new Error('cut')
+    world.heal()
+    await world.tick(3)
+    expect(world.at('c').storage.unfinished.length).toBeGreaterThan(0)
+    world.isolate('c')
+    await world.tick(30)
+    expect(world.at('c').storage.unfinished).toEqual([])
+    world.breaks = () => null
+    world.heal()
+    await world.tick(12)
+    expect(world.offsets.at(-1)).toBe(0)
+    expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
+  })
+
+  test('what was altered on its way is thrown away, and sent again from the start', async () => {
+    await using world = await lagging()
+    let attempts = 0
+    world.alters = () => ++attempts === 1
+    world.heal()
+    await world.tick(8)
+    expect(world.offsets).toEqual([0, 0])
+    expect(world.at('c').storage.unfinished).toEqual([])
+    expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
+    expect(world.at('c').events.some(({ type }) => type === 'node-failed')).toBe(false)
+  })
+
+  test('while one is on its way, the next is put off until there is twice as much', async () => {
+    await using world = await lagging()
+    const before = world.at('a').node.status().snapshotIndex
+    world.at('c').storage.snapshotWrites.isShut = true
+    world.heal()
+    await world.tick(3)
+    await proposeAll(world, 'a', 9)
+    expect(world.at('a').node.status().snapshotIndex).toBe(before)
+    await proposeAll(world, 'a', 5)
+    expect(world.at('a').node.status().snapshotIndex).toBeGreaterThan(before)
+    world.at('c').storage.snapshotWrites.open()
+    await world.tick(5)
   })
 
   test('a follower that restarts between storing it and applying it starts from it', async () => {

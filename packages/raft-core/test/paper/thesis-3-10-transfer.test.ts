@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Cluster, from, ofType, to } from '../support/cluster.ts'
 import {
+  heartbeat,
   accepted,
   heartbeatReply,
   only,
@@ -108,7 +109,7 @@ describe('thesis 3.10 leadership transfer', () => {
 
   test('a voter that hears the leader votes for an heir, and for nobody else', () => {
     const a = server({ term: 2 })
-    a.receive({ type: 'heartbeat', from: 'b', to: 'a', term: 2, commitIndex: 1, round: 0 })
+    a.receive(heartbeat({ from: 'b', to: 'a', term: 2, commit: 1 }))
     expect(a.receive(requestVote({ from: 'c', term: 3, last: [1, 1] }))).toEqual([])
     expect(a.raft.term).toBe(2)
     expect(

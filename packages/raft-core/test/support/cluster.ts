@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { InstallSnapshot, Message } from '../../src/messages.ts'
-import type { NodeId, Term } from '../../src/types.ts'
+import type { LogIndex, NodeId, Term } from '../../src/types.ts'
 import { timeoutNow, voters } from './messages.ts'
 import { Server, type ServerOptions } from './server.ts'
 
@@ -20,6 +20,8 @@ export class Cluster {
   readonly #cut = new Set<string>()
   readonly #down = new Set<NodeId>()
   readonly #leaders = new Map<Term, NodeId>()
+  /** The term of each entry that is known to be committed, and in which term that was noticed. */
+  readonly #committed = new Map<LogIndex, { readonly term: Term; readonly noticedIn: Term }>()
 
   constructor(
     ids: readonly NodeId[],
@@ -165,13 +167,18 @@ export class Cluster {
     this.collect()
   }
 
-  /** Election Safety, Log Matching and State Machine Safety (Fig. 3). */
+  /** Election Safety, Leader Completeness, Log Matching and State Machine Safety (Fig. 3). */
   check(): void {
     const servers = [...this.servers.values()]
-    for (const { id, raft } of servers) {
-      if (raft.role !== 'leader' || this.#down.has(id)) continue
-      const known = this.#leaders.get(raft.term) ?? id
-      if (known !== id) throw new Error(`${known} and ${id} both lead term ${raft.term}`)
+    const leaders = servers.filter(({ id, raft }) => raft.role === 'leader' && !this.#down.has(id))
+    for (const server of servers) this.#notice(server, leaders)
+    for (const leader of leaders) {
+      const { id, raft } = leader
+      const known = this.#leaders.get(raft.term)
+      if (known !== undefined && known !== id)
+        throw new Error(`${known} and ${id} both lead term ${raft.term}`)
+      if (known === undefined)
+        for (const index of this.#committed.keys()) this.#requireEntry(leader, index)
       this.#leaders.set(raft.term, id)
     }
     for (const a of servers)
@@ -180,6 +187,22 @@ export class Cluster {
         checkLogMatching(a, b)
         checkSameHistory(a, b)
       }
+  }
+
+  /** What is committed from now on, leaders of later terms must have. */
+  #notice({ raft }: Server, leaders: readonly Server[]): void {
+    for (let index = raft.commitIndex; index >= raft.firstIndex; index--) {
+      if (this.#committed.has(index)) return
+      this.#committed.set(index, { term: raft.termAt(index), noticedIn: raft.term })
+      for (const leader of leaders) this.#requireEntry(leader, index)
+    }
+  }
+
+  #requireEntry({ id, raft }: Server, index: LogIndex): void {
+    const entry = this.#committed.get(index)
+    if (entry === undefined || raft.term <= entry.noticedIn || index < raft.firstIndex) return
+    if (index > raft.lastIndex || raft.termAt(index) !== entry.term)
+      throw new Error(`${id} leads term ${raft.term} without ${entry.term}/${index}`)
   }
 }
 

@@ -110,11 +110,12 @@ export const refused = (
 })
 
 export const heartbeat = (
-  way: Way & { readonly commit?: LogIndex; readonly round?: number },
+  way: Way & { readonly commit?: LogIndex; readonly round?: number; readonly address?: string },
 ): Heartbeat => ({
   ...header('heartbeat', way),
   commitIndex: way.commit ?? 0,
   round: way.round ?? 0,
+  address: way.address ?? '',
 })
 
 export const heartbeatReply = (way: Way & { readonly round?: number }): HeartbeatReply => ({
@@ -123,11 +124,12 @@ export const heartbeatReply = (way: Way & { readonly round?: number }): Heartbea
 })
 
 export const requestVote = (
-  way: Way & { readonly last: At; readonly transfer?: boolean },
+  way: Way & { readonly last: At; readonly transfer?: boolean; readonly address?: string },
 ): RequestVote => ({
   ...header('request-vote', way),
   lastLog: position(way.last),
   transfer: way.transfer ?? false,
+  address: way.address ?? '',
 })
 
 export const vote = (way: Way, granted = true): RequestVoteReply => ({
@@ -135,9 +137,10 @@ export const vote = (way: Way, granted = true): RequestVoteReply => ({
   granted,
 })
 
-export const preVote = (way: Way & { readonly last: At }): PreVote => ({
+export const preVote = (way: Way & { readonly last: At; readonly address?: string }): PreVote => ({
   ...header('pre-vote', way),
   lastLog: position(way.last),
+  address: way.address ?? '',
 })
 
 export const preVoteReply = (way: Way, granted = true): PreVoteReply => ({

@@ -43,6 +43,8 @@ export class TestStorage implements Storage {
   readonly snapshotReads: Gate = new Gate()
   /** Snapshots being written now; more than one breaks the contract. */
   writing = 0
+  /** What a snapshot gave before its chunks failed. */
+  unfinished: number[] = []
 
   constructor(disk: Disk) {
     this.disk = disk
@@ -70,12 +72,19 @@ export class TestStorage implements Storage {
     this.disk.compact(position)
   }
 
-  async writeSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async writeSnapshot(
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+    { after = 0 }: { readonly after?: number } = {},
+  ): Promise<void> {
     this.writing += 1
     expect(this.writing).toBe(1)
+    if (after === 0) this.unfinished = []
+    expect(this.unfinished).toHaveLength(after)
     try {
-      const parts: number[] = []
+      const parts = this.unfinished
       for await (const chunk of chunks) parts.push(...chunk)
+      this.unfinished = []
       await this.snapshotWrites.pass()
       this.disk.snapshot = { meta, bytes: Uint8Array.from(parts) }
     } finally {
@@ -83,10 +92,17 @@ export class TestStorage implements Storage {
     }
   }
 
+  async dropUnfinished(): Promise<void> {
+    expect(this.writing).toBe(0)
+    this.unfinished = []
+  }
+
   async readSnapshot(): Promise<StoredSnapshot | null> {
     const { snapshot } = this.disk
     await this.snapshotReads.pass()
-    return snapshot && { meta: snapshot.meta, chunks: chunksOf(snapshot.bytes) }
+    if (snapshot === null) return null
+    const { meta, bytes } = snapshot
+    return { meta, bytes: bytes.length, chunks: chunksOf(bytes) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -148,11 +164,15 @@ export class World implements AsyncDisposable {
   loses: (message: Message) => boolean = () => false
   /** Snapshot streams for which this answers with an error break off after their first chunk. */
   breaks: (message: InstallSnapshot) => Error | null = () => null
+  /** Snapshot streams for which this answers true carry something else than was sent. */
+  alters: (message: InstallSnapshot) => boolean = () => false
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
+  /** Where each stream that was opened began. */
+  readonly offsets: number[] = []
+  /** Whom each node can reach, as it last told its transport. */
+  readonly peers: Map<NodeId, readonly Peer[]> = new Map()
   readonly #handlers = new Map<NodeId, TransportHandlers>()
-  /** Who each node knows a way to. */
-  readonly #ways = new Map<NodeId, readonly Peer[]>()
   #turns: (() => void)[] = []
   readonly #beats = new Map<NodeId, Map<() => void, number>>()
   #inFlight: Message[] = []
@@ -290,19 +310,22 @@ export class World implements AsyncDisposable {
       start: async (handlers) => {
         this.#handlers.set(id, handlers)
       },
-      setPeers: (peers) => this.#ways.set(id, peers),
+      setPeers: (peers) => this.peers.set(id, peers),
       send: (message) => {
-        if (!this.#ways.get(id)?.some((peer) => peer.id === message.to)) return
+        if (!this.peers.get(id)?.some((peer) => peer.id === message.to)) return
         this.sent.push(message)
         this.#inFlight.push(message)
       },
-      sendSnapshot: async (message, chunks) => {
+      sendSnapshot: async (message, open) => {
         this.streams.push(message)
         const failure = this.breaks(message)
         if (this.loses(message)) throw new Error('the stream was lost')
-        await this.#handlers
-          .get(message.to)!
-          .onSnapshot(message, failure === null ? chunks : broken(failure))
+        await this.#handlers.get(message.to)!.onSnapshot(message, async (held) => {
+          const { offset, chunks } = await open(held)
+          this.offsets.push(offset)
+          if (this.alters(message)) return { offset, chunks: altered(chunks) }
+          return { offset, chunks: failure === null ? chunks : broken(chunks, failure) }
+        })
       },
       async [Symbol.asyncDispose]() {},
     }
@@ -318,8 +341,21 @@ export class World implements AsyncDisposable {
   }
 }
 
-async function* broken(failure: Error): AsyncGenerator<Uint8Array> {
-  yield text('["h')
+async function* altered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield chunk.map((byte) => byte ^ 1)
+}
+
+/** The first seven bytes, and then the failure. */
+async function* broken(
+  chunks: AsyncIterable<Uint8Array>,
+  failure: Error,
+): AsyncGenerator<Uint8Array> {
+  let left = 7
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, left)
+    left -= Math.min(left, chunk.length)
+    if (left === 0) break
+  }
   throw failure
 }
 

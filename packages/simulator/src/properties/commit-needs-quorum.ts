@@ -1,6 +1,10 @@
 import type { Property } from '../observer.ts'
+import { isQuorum } from '../quorum.ts'
 
-/** An entry is committed by its leader once it is durable on a majority (Fig. 2; §5.4.2). */
+/**
+ * An entry is committed by its leader once it is durable on a majority (Fig. 2; §5.4.2), of both
+ * the old and the new voters while they change (§6).
+ */
 export const commitNeedsQuorum: Property = {
   name: 'commitment by a majority of disks',
   watch(violated, world) {
@@ -18,7 +22,8 @@ export const commitNeedsQuorum: Property = {
           const disk = world.diskOf(node)
           return disk.termAt(index) === term || disk.compactedIndex >= index
         })
-        if (holders.length * 2 <= world.nodes.length)
+        const membership = world.statusOf(id)?.membership
+        if (membership !== undefined && !isQuorum(membership, holders))
           violated(`${id} committed ${term}/${index}, which only ${holders.join(' ')} hold`)
       },
     }

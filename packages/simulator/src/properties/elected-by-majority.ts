@@ -1,8 +1,10 @@
 import type { Property } from '../observer.ts'
+import { isQuorum } from '../quorum.ts'
 
 /**
- * A leader has the votes of a majority, and they are durable (§5.2): each of these nodes wrote down
- * that it voted for this one, or has moved on to a later term since.
+ * A leader has the votes of a majority (§5.2), of both the old and the new voters while they change
+ * (§6), and the votes are durable: each of these nodes wrote down that it voted for this one, or has
+ * moved on to a later term since.
  */
 export const electedByMajority: Property = {
   name: 'election by a majority of disks',
@@ -14,7 +16,8 @@ export const electedByMajority: Property = {
           const { term, votedFor } = world.diskOf(node)
           return term > event.term || (term === event.term && votedFor === id)
         })
-        if (voters.length * 2 <= world.nodes.length)
+        const membership = world.statusOf(id)?.membership
+        if (membership !== undefined && !isQuorum(membership, voters))
           violated(
             `${id} leads term ${event.term}, which only ${voters.join(' ')} can have voted for`,
           )

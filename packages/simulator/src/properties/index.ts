@@ -1,6 +1,7 @@
 import type { Property } from '../observer.ts'
 import { acknowledgedWrites } from './acknowledged-writes.ts'
 import { appliedIsDurable } from './applied-is-durable.ts'
+import { changesHaveOneOutcome } from './changes-have-one-outcome.ts'
 import { commitNeedsQuorum } from './commit-needs-quorum.ts'
 import { durablePromises } from './durable-promises.ts'
 import { electedByMajority } from './elected-by-majority.ts'
@@ -9,6 +10,7 @@ import { freshReads } from './fresh-reads.ts'
 import { leaderCompleteness } from './leader-completeness.ts'
 import { linearizableHistory } from './linearizable-history.ts'
 import { logMatching } from './log-matching.ts'
+import { membershipHistory } from './membership-history.ts'
 import { nothingFalls } from './nothing-falls.ts'
 import { oneOutcome } from './one-outcome.ts'
 import { requestsSettle } from './requests-settle.ts'
@@ -24,6 +26,8 @@ export const PROPERTIES: readonly Property[] = [
   durablePromises,
   commitNeedsQuorum,
   appliedIsDurable,
+  membershipHistory,
+  changesHaveOneOutcome,
   acknowledgedWrites,
   oneOutcome,
   freshReads,

@@ -1,0 +1,114 @@
+/** What etcd tells of a member, under etcd's names. */
+import type { Registry } from 'prom-client'
+import type { ServiceContext } from '../context.ts'
+import { ETCD_VERSION } from '../version.ts'
+import { counter, gauge, gauges } from './collect.ts'
+
+/** Counts until the returned function is called. */
+export function serverMetrics(registry: Registry, context: ServiceContext): () => void {
+  membership(registry, context)
+  proposals(registry, context)
+  storage(registry, context)
+  watchers(registry, context)
+  return leases(registry, context)
+}
+
+function membership(registry: Registry, context: ServiceContext): void {
+  const { node, memberId } = context.options
+  const flag = (name: string, help: string, read: () => boolean): void =>
+    gauge(registry, { name: `etcd_server_${name}`, help }, () => Number(read()))
+  flag('has_leader', 'Whether there is a leader.', () => node.status().leader !== null)
+  flag('is_leader', 'Whether it is this member.', () => node.status().role === 'leader')
+  flag('is_learner', 'Whether this member does not vote.', () => context.leadership.learner)
+  counter(
+    registry,
+    { name: 'etcd_server_leader_changes_seen_total', help: 'Leaders seen one after the other.' },
+    () => context.leadership.changes,
+  )
+  const id = { name: 'etcd_server_id', help: 'This member.', labels: ['server_id'] }
+  gauges(registry, id, () => [[1, memberId.toString(16)]])
+  const version = { name: 'etcd_server_version', help: 'The etcd whose API this is.' }
+  gauges(registry, { ...version, labels: ['server_version'] }, () => [[1, ETCD_VERSION]])
+  const cluster = { name: 'etcd_cluster_version', help: 'What all members understand.' }
+  const minor = ETCD_VERSION.replace(/\.\d+$/, '')
+  gauges(registry, { ...cluster, labels: ['cluster_version'] }, () => [[1, minor]])
+  gauges(
+    registry,
+    {
+      name: 'etcd_debugging_server_alarms',
+      help: 'Alarms that are raised.',
+      labels: ['server_id', 'alarm_type'],
+    },
+    () =>
+      context.options.stateMachine
+        .alarms()
+        .map((alarm) => [1, alarm.memberId, alarm.type === 'no-space' ? 'NOSPACE' : 'CORRUPT']),
+  )
+}
+
+function proposals(registry: Registry, context: ServiceContext): void {
+  const { node } = context.options
+  const { proposals: proposed, reads } = context
+  const committed = { name: 'etcd_server_proposals_committed_total', help: 'The commit index.' }
+  gauge(registry, committed, () => node.status().commitIndex)
+  const applied = { name: 'etcd_server_proposals_applied_total', help: 'The applied index.' }
+  gauge(registry, applied, () => node.status().appliedIndex)
+  const pending = { name: 'etcd_server_proposals_pending', help: 'Proposals without an outcome.' }
+  gauge(registry, pending, () => proposed.pending)
+  const failed = { name: 'etcd_server_proposals_failed_total', help: 'Proposals that failed.' }
+  counter(registry, failed, () => proposed.failed)
+  const reading = { name: 'etcd_server_read_indexes_failed_total', help: 'Reads that failed.' }
+  counter(registry, reading, () => reads.failed)
+}
+
+function storage(registry: Registry, context: ServiceContext): void {
+  const { stateMachine: store, limits } = context.options
+  const numbers: readonly [name: string, help: string, read: () => number][] = [
+    ['server_quota_backend_bytes', 'The quota.', () => limits.quotaBackendBytes],
+    ['mvcc_db_total_size_in_bytes', 'What the store takes.', () => store.size],
+    ['mvcc_db_total_size_in_use_in_bytes', 'What can be read of it.', () => store.sizeInUse],
+    ['debugging_mvcc_keys_total', 'Keys that exist.', () => store.keyCount],
+    ['debugging_mvcc_current_revision', 'The revision.', () => store.revision],
+    ['debugging_mvcc_compact_revision', 'The compacted one.', () => store.compactRevision],
+  ]
+  for (const [name, help, read] of numbers) gauge(registry, { name: `etcd_${name}`, help }, read)
+}
+
+function watchers(registry: Registry, context: ServiceContext): void {
+  const { stateMachine: store } = context.options
+  const numbers: readonly [name: string, help: string, read: () => number][] = [
+    ['watch_stream_total', 'Streams that are open.', () => store.watchCounts().streams],
+    ['watcher_total', 'Watchers on them.', () => store.watchCounts().watchers],
+    ['slow_watcher_total', 'Those that catch up.', () => store.watchCounts().behind],
+  ]
+  for (const [name, help, read] of numbers)
+    gauge(registry, { name: `etcd_debugging_mvcc_${name}`, help }, read)
+}
+
+/** Counted as the log is applied, so that every member tells the same. */
+function leases(registry: Registry, context: ServiceContext): () => void {
+  const counts = { granted: 0, renewed: 0, revoked: 0 }
+  const { stateMachine } = context.options
+  let known = new Set(stateMachine.leases().map(({ id }) => id))
+  const stop = stateMachine.followLeases({
+    renewed({ id }) {
+      counts[known.has(id) ? 'renewed' : 'granted'] += 1
+      known.add(id)
+    },
+    ended(id) {
+      known.delete(id)
+      counts.revoked += 1
+    },
+    checkpointed() {},
+    restored() {
+      known = new Set(stateMachine.leases().map(({ id }) => id))
+    },
+  })
+  for (const name of ['granted', 'renewed', 'revoked'] as const)
+    counter(
+      registry,
+      { name: `etcd_debugging_lease_${name}_total`, help: `Leases ${name}.` },
+      () => counts[name],
+    )
+  return stop
+}

@@ -1,0 +1,34 @@
+import type { Property } from '../observer.ts'
+import { didNotHappen } from '../observer.ts'
+import { Roster } from '../roster.ts'
+
+/**
+ * A change of the membership that was confirmed is part of the history; one that was refused never
+ * comes to be: nobody ever counts on those whom it was to bring.
+ */
+export const changesHaveOneOutcome: Property = {
+  name: 'one outcome per change of the membership',
+  watch(violated, world) {
+    const roster = new Roster(world, () => {})
+    const refused = new Set<string>()
+    return {
+      happened(life, event) {
+        roster.observer.happened?.(life, event)
+        if (event.type !== 'membership-changed') return
+        for (const { id } of event.membership.peers)
+          if (refused.has(id)) violated(`${life.id} counts on ${id}, whose joining was refused`)
+      },
+      answered({ kind, newcomers, life }, ending) {
+        if (kind !== 'change') return
+        for (const id of newcomers) {
+          if (didNotHappen(ending)) {
+            refused.add(id)
+            if (roster.hasBeen(id))
+              violated(`${life.id} says that ${id} did not join, but it has taken part`)
+          } else if (ending.type === 'done' && !roster.hasBeen(id))
+            violated(`${life.id} says that ${id} has joined: it has not`)
+        }
+      },
+    }
+  },
+}
