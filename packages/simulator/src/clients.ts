@@ -34,6 +34,7 @@ export class Clients {
     this.#random = random
     this.#recorded = recorded
     for (let client = 1; client <= plan.clients; client++) this.#work(client).catch(stopEverything)
+    if (plan.options.reads === 'lease') this.#askLeaders().catch(stopEverything)
   }
 
   /** Nobody asks for anything new. What was asked for is still answered. */
@@ -50,6 +51,27 @@ export class Clients {
       else {
         const count = this.#random.whole(1, this.#plan.burst)
         await Promise.all(Array.from({ length: count }, () => this.#write(client, id)))
+      }
+    }
+  }
+
+  /**
+   * Leases are wrong in the short time in which two nodes believe that they lead, if ever: all that
+   * believe so are asked again and again, and none may know less than another has told.
+   */
+  async #askLeaders(): Promise<void> {
+    const cluster = this.#cluster
+    const meanMs = this.#plan.safetyMs / 1_000
+    while (!this.#isOver) {
+      await cluster.clock.sleep(this.#random.exponential(meanMs))
+      for (const id of cluster.leaders) {
+        const asked = cluster.computer(id).ask(
+          'read',
+          0,
+          (node) => node.read(),
+          (index) => ({ index, term: 0 }),
+        )
+        asked?.catch(stopEverything)
       }
     }
   }
