@@ -1,6 +1,6 @@
 /** From flags to a member's configuration: what they mean together, and whether they can. */
 import { type AutoCompaction, clusterId, type EtcdId, memberId, nodeIdOf } from '@coracle/etcd-api'
-import type { NodeId } from '@coracle/raft-core'
+import type { NodeId, Peer } from '@coracle/raft-core'
 import { parseDuration } from './duration.ts'
 import { type Settings, UsageError } from './flags.ts'
 
@@ -30,8 +30,19 @@ export interface ServerConfig {
   readonly member: InitialMember
   readonly initialMembers: readonly InitialMember[]
   readonly clusterId: EtcdId
+  readonly clusterToken: string
   /** False: the cluster runs already, and this member waits to be added to it. */
   readonly isNewCluster: boolean
+  /** Where other members are found, for one that waits to be added and knows nobody yet. */
+  readonly contacts: readonly Peer[]
+  /** Go on alone with the data that this member has, after the others were lost for good. */
+  readonly forceNewCluster: boolean
+  readonly strictReconfigCheck: boolean
+  readonly maxLearners: number
+  /** How often the leader compares what the members hold, in milliseconds; 0 for never. */
+  readonly corruptCheckMs: number
+  /** Compare with the other members before serving clients. */
+  readonly initialCorruptCheck: boolean
   readonly heartbeatMs: number
   readonly electionMs: number
   readonly preVote: boolean
@@ -54,8 +65,14 @@ const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3
 /** etcd's own limit: beyond it, the loss of a leader goes unnoticed for too long. */
 const MAX_ELECTION_MS = 50_000
 
-/** Throws a {@link UsageError} if the settings contradict each other. */
-export function resolveConfig(settings: Settings): ServerConfig {
+/**
+ * Throws a {@link UsageError} if the settings contradict each other. Where a member has run already
+ * (`isInitialized`), it does not matter what is said of how the cluster began.
+ */
+export function resolveConfig(
+  settings: Settings,
+  { isInitialized = false }: { readonly isInitialized?: boolean } = {},
+): ServerConfig {
   const { name } = settings
   if (name === '') throw new UsageError('--name must not be empty')
   checkTimes(settings)
@@ -64,17 +81,21 @@ export function resolveConfig(settings: Settings): ServerConfig {
   const [listenPeer] = listenPeers
   if (listenPeer === undefined || listenPeers.length > 1)
     throw new UsageError('--listen-peer-urls must be one URL')
-  const initialMembers = membersOf(settings)
   return {
     name,
-    dataDir: settings['data-dir'] === '' ? `${name}.coracle` : settings['data-dir'],
+    dataDir: dataDirOf(settings),
     listenClients,
     advertiseClientUrls: advertisedClientUrls(settings),
     listenMetrics: metricsEndpoints(settings),
     listenPeers: listenPeer,
-    member: ownMember(settings, initialMembers),
-    initialMembers,
-    clusterId: clusterId(initialMembers.map(({ id }) => id)),
+    ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
+    clusterToken: settings['initial-cluster-token'],
+    contacts: [],
+    forceNewCluster: settings['force-new-cluster'],
+    strictReconfigCheck: settings['strict-reconfig-check'],
+    maxLearners: settings['max-learners'],
+    corruptCheckMs: settings['corrupt-check-time'],
+    initialCorruptCheck: settings['initial-corrupt-check'],
     isNewCluster: settings['initial-cluster-state'] === 'new',
     heartbeatMs: settings['heartbeat-interval'],
     electionMs: settings['election-timeout'],
@@ -84,7 +105,7 @@ export function resolveConfig(settings: Settings): ServerConfig {
     maxRequestBytes: settings['max-request-bytes'],
     maxTxnOps: settings['max-txn-ops'],
     maxConcurrentStreams: settings['max-concurrent-streams'],
-    quotaBackendBytes: settings['quota-backend-bytes'] || DEFAULT_QUOTA_BYTES,
+    quotaBackendBytes: quotaOf(settings['quota-backend-bytes']),
     autoCompaction: autoCompactionOf(settings),
     jsonGateway: settings['enable-grpc-gateway'],
     corsOrigins: list(settings.cors),
@@ -92,6 +113,45 @@ export function resolveConfig(settings: Settings): ServerConfig {
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
   }
+}
+
+/** Named after the member unless told otherwise. */
+export function dataDirOf(settings: Pick<Settings, 'name' | 'data-dir'>): string {
+  return settings['data-dir'] === '' ? `${settings.name}.coracle` : settings['data-dir']
+}
+
+type Beginning = Pick<ServerConfig, 'member' | 'initialMembers' | 'clusterId'>
+
+export function beginningOf(settings: BeginningSettings): Beginning {
+  const initialMembers = membersOf(settings)
+  return {
+    member: ownMember(settings, initialMembers),
+    initialMembers,
+    clusterId: clusterId(initialMembers.map(({ id }) => id)),
+  }
+}
+
+/** Addresses that have changed since contradict each other at times, and nobody minds. */
+function beginningIfAny(settings: Settings): Beginning {
+  try {
+    return beginningOf(settings)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    const peerUrls = urls(settings, 'initial-advertise-peer-urls')
+    const member = { name: settings.name, id: 0n, nodeId: '', peerUrls }
+    return { member, initialMembers: [], clusterId: 0n }
+  }
+}
+
+/** The flags that say how a cluster begins. */
+export type BeginningSettings = Pick<
+  Settings,
+  'name' | 'initial-cluster' | 'initial-cluster-token' | 'initial-advertise-peer-urls'
+>
+
+/** As in etcd, 0 is the default, and less than 0 no quota, which is 0 from here on. */
+function quotaOf(bytes: number): number {
+  return bytes < 0 ? 0 : bytes || DEFAULT_QUOTA_BYTES
 }
 
 const HOUR_MS = 3_600_000
@@ -142,7 +202,7 @@ function advertisedClientUrls(settings: Settings): readonly string[] {
   )
 }
 
-function membersOf(settings: Settings): readonly InitialMember[] {
+function membersOf(settings: BeginningSettings): readonly InitialMember[] {
   const { name, 'initial-cluster': text, 'initial-cluster-token': token } = settings
   const own = settings['initial-advertise-peer-urls'].split(',').map((url) => `${name}=${url}`)
   const urlsOf = new Map<string, string[]>()
@@ -162,7 +222,7 @@ function membersOf(settings: Settings): readonly InitialMember[] {
   })
 }
 
-function ownMember(settings: Settings, members: readonly InitialMember[]): InitialMember {
+function ownMember(settings: BeginningSettings, members: readonly InitialMember[]): InitialMember {
   const own = members.find(({ name }) => name === settings.name)
   if (own === undefined)
     throw new UsageError(
@@ -198,7 +258,10 @@ type UrlFlag =
   | 'listen-peer-urls'
   | 'initial-advertise-peer-urls'
 
-function urls(settings: Settings, flag: UrlFlag): readonly string[] {
+function urls<Flag extends UrlFlag>(
+  settings: Readonly<Record<Flag, string>>,
+  flag: Flag,
+): readonly string[] {
   return settings[flag].split(',').map((url) => checkUrl(url, flag))
 }
 

@@ -1,5 +1,6 @@
 /** The flags of a member: etcd's own names, meanings and defaults, one line of the table for each. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseDuration } from './duration.ts'
 
 /** Every flag by its name, as the rest of the program sees it. */
 export interface Settings {
@@ -17,6 +18,12 @@ export interface Settings {
   readonly 'initial-cluster': string
   readonly 'initial-cluster-state': 'new' | 'existing'
   readonly 'initial-cluster-token': string
+  readonly 'force-new-cluster': boolean
+  readonly 'strict-reconfig-check': boolean
+  readonly 'max-learners': number
+  readonly 'initial-corrupt-check': boolean
+  /** In milliseconds. */
+  readonly 'corrupt-check-time': number
   readonly 'heartbeat-interval': number
   readonly 'election-timeout': number
   readonly 'pre-vote': boolean
@@ -68,9 +75,14 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'initial-cluster-state': oneOf(
     ['new', 'existing'],
     'new',
-    'found a cluster, or wait to be added',
+    'found a cluster, or join one that runs',
   ),
   'initial-cluster-token': text('token', 'etcd-cluster', 'tells clusters with the same URLs apart'),
+  'force-new-cluster': onOff(false, 'go on alone after all others were lost for good'),
+  'strict-reconfig-check': onOff(true, 'refuse members where too few of them would run'),
+  'max-learners': whole('members', 1, [0], 'most members that do not vote'),
+  'initial-corrupt-check': onOff(false, 'compare keys with the others before serving'),
+  'corrupt-check-time': duration('0s', 'how often members compare their keys (0: never)'),
   'heartbeat-interval': whole('ms', 100, [1, 10_000], 'time between heartbeats'),
   'election-timeout': whole('ms', 1_000, [5, 50_000], 'silence after which members elect a leader'),
   'pre-vote': onOff(true, 'ask before campaigning, so that a member that was away disturbs nobody'),
@@ -79,6 +91,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),
   'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
   'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),
+  'quota-backend-bytes': quota(0, 'size at which puts are refused (0: 2 GiB, -1: none)'),
   'auto-compaction-mode': oneOf(
     ['periodic', 'revision'],
     'periodic',
@@ -89,7 +102,6 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
     '',
     'history to keep: 90m, or hours or revisions (default: 1h; 0: all)',
   ),
-  'quota-backend-bytes': whole('bytes', 0, [0], 'size at which puts are refused (0: 2 GiB)'),
   'enable-grpc-gateway': onOff(true, 'serve the API as JSON over HTTP, too'),
   cors: text('origins', '*', 'whose pages may ask over HTTP'),
   'host-whitelist': text('names', '*', 'by which names HTTP clients may call this member'),
@@ -222,6 +234,32 @@ function whole(
       const number = Number(given)
       if (/^\d+$/.test(given) && number >= least && number <= most) return number
       throw new InvalidArgumentError(`must be a whole number ${range}`)
+    },
+    help,
+  }
+}
+
+function quota(initial: number, help: string): Flag<number> {
+  return {
+    value: 'bytes',
+    default: String(initial),
+    parse(given) {
+      const number = Number(given)
+      if (/^-?\d+$/.test(given) && Number.isSafeInteger(number)) return number
+      throw new InvalidArgumentError('must be a whole number')
+    },
+    help,
+  }
+}
+
+function duration(initial: string, help: string): Flag<number> {
+  return {
+    value: 'duration',
+    default: initial,
+    parse(given) {
+      const ms = parseDuration(given)
+      if (ms !== null && ms <= 0x7f_ff_ff_ff) return ms
+      throw new InvalidArgumentError('must be a duration such as 30s, 5m or 1h30m')
     },
     help,
   }

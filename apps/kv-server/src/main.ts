@@ -1,17 +1,20 @@
 #!/usr/bin/env node
 /**
- * One member of a cluster, until it is told to stop.
+ * One member of a cluster, until it is told to stop; or, with `snapshot` for its first word, what can
+ * be done with a snapshot offline.
  *
  * | exit code | meaning |
  * |---|---|
- * | 0 | stopped by SIGTERM or SIGINT |
+ * | 0 | stopped by SIGTERM or SIGINT, or removed from the cluster |
  * | 1 | could not start, or had to stop: the last line of the log says why |
  * | 2 | a flag, a variable or their combination makes no sense: the line on stderr says which |
  */
-import { type ServerConfig, resolveConfig } from './config.ts'
+import { dataDirOf, type ServerConfig, resolveConfig } from './config.ts'
 import { parseCommandLine, type Settings, UsageError } from './flags.ts'
+import { isInitialized } from './identity.ts'
 import { type OpenLog, openLog } from './log.ts'
 import { runMember } from './run-member.ts'
+import { runSnapshotCommand } from './snapshots/command.ts'
 import { VERSION_TEXT } from './version.ts'
 
 const OK = 0
@@ -21,13 +24,16 @@ process.exit(await main(process.argv.slice(2)))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    if (args[0] === 'snapshot') return await runSnapshotCommand(args.slice(1))
     const asked = parseCommandLine(args, process.env)
     if (asked.type !== 'run') {
       process.stdout.write(`${asked.type === 'help' ? asked.text : VERSION_TEXT}\n`)
       return OK
     }
-    const config = resolveConfig(asked.settings)
-    return await run(config, logOf(asked.settings), asked.warnings)
+    const { settings } = asked
+    const dataDir = dataDirOf(settings)
+    const config = resolveConfig(settings, { isInitialized: isInitialized(dataDir) })
+    return await run(config, logOf(settings), asked.warnings)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     process.stderr.write(`coracle: ${error.message}\n`)

@@ -1,9 +1,20 @@
 /** A member from its parts to its end: by signal, or because it cannot go on. */
+import { RaftError, recoverCluster } from '@coracle/raft-core'
 import { formatEndpoint, type ServerConfig } from './config.ts'
 import { explain } from './failure.ts'
-import { claimDirectory, recordIdentity } from './identity.ts'
+import {
+  claimDirectory,
+  type Identity,
+  recordIdentity,
+  recordRemoval,
+  RemovedError,
+  withIdentity,
+} from './identity.ts'
 import type { Log } from './log.ts'
 import { storageOf, transportOf } from './parts.ts'
+import { addressOfUrls } from './peers/addresses.ts'
+import { takePlace } from './peers/joining.ts'
+import { peerServer } from './peers/peer-server.ts'
 import { type Server, startServer } from './server.ts'
 
 const OK = 0
@@ -23,6 +34,12 @@ export async function runMember(
     log.info('stopped')
     return OK
   } catch (error) {
+    if (error instanceof RemovedError) {
+      // Not a failure: like etcd, so that nobody starts it again and again.
+      log.warn(error.message)
+      log.warn({ 'data-dir': config.dataDir }, 'data-dir used by this member must be removed')
+      return OK
+    }
     log.fatal(explain(error))
     return FAILED
   }
@@ -48,23 +65,58 @@ function askedToStop(log: Log): Promise<string> {
   })
 }
 
-async function runUntil(told: Promise<unknown>, config: ServerConfig, log: Log): Promise<void> {
-  await claimDirectory(config)
+async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): Promise<void> {
+  const identity = await claimDirectory(flags)
+  const config = identity === null ? await takePlace(flags) : withIdentity(flags, identity)
+  if (flags.forceNewCluster) await beginAnew(config, identity, log)
+  using peers = peerServer(config)
   const storage = storageOf(config)
-  const transport = transportOf(config, log)
+  const transport = transportOf(config, log, (socket) => peers.accept(socket))
+  const defragment = (): Promise<void> => storage.defragment()
   try {
-    const server = await startServer(config, { storage, transport, log })
+    const onOpened = (): Promise<void> => recordIdentity(config)
+    const parts = { storage, transport, log, peers, onOpened, defragment }
+    const server = await startServer(config, parts)
     try {
-      await recordIdentity(config)
       announce(config, log)
       await untilOver(told, server)
     } finally {
       await server[Symbol.asyncDispose]()
     }
+  } catch (error) {
+    if (error instanceof RemovedError) await recordRemoval(config)
+    throw error
   } finally {
     await transport[Symbol.asyncDispose]()
     await storage[Symbol.asyncDispose]()
   }
+}
+
+/**
+ * Goes on as the only member, with what this one has: the last resort after the others were lost for
+ * good. What only they had is gone. Their ids are never used again.
+ */
+async function beginAnew(
+  { member, ...config }: ServerConfig,
+  identity: Identity | null,
+  log: Log,
+): Promise<void> {
+  if (identity === null) return
+  await using storage = storageOf({ member, ...config })
+  const members = [{ id: member.nodeId, address: addressOfUrls(member.peerUrls) }]
+  const { previous, position, knownCommitted } = await recoverCluster(storage, {
+    id: member.nodeId,
+    members,
+    commitUncertain: true,
+  })
+  log.warn(
+    {
+      'previous-voters': previous.voters,
+      'known-committed-index': knownCommitted,
+      'recovered-index': position.index - 1,
+    },
+    'forced to be a new cluster of one member: what only the others had is lost',
+  )
 }
 
 function announce(config: ServerConfig, log: Log): void {
@@ -83,8 +135,9 @@ function announce(config: ServerConfig, log: Log): void {
   )
 }
 
-/** Resolves when the member is told to stop. Throws what stopped the node, if that came first. */
+/** Resolves when the member is told to stop. Throws what ended it, if that came first. */
 async function untilOver(told: Promise<unknown>, { node }: Server): Promise<void> {
   const failure = await Promise.race([told.then(() => null), node.stopped])
+  if (failure instanceof RaftError && failure.code === 'REMOVED') throw new RemovedError()
   if (failure !== null) throw failure
 }

@@ -1,5 +1,11 @@
 /** A member in one process: a storage, a transport, a state machine, a node, and etcd's services. */
-import { type EtcdMetrics, etcdMetrics, type EtcdServer, etcdServer } from '@coracle/etcd-api'
+import {
+  type EtcdMetrics,
+  etcdMetrics,
+  type EtcdServer,
+  etcdServer,
+  type EtcdServerOptions,
+} from '@coracle/etcd-api'
 import { type KvResult, type KvStateMachine, kvStateMachine } from '@coracle/kv-state-machine'
 import {
   bootstrapMembership,
@@ -9,7 +15,12 @@ import {
   type Transport,
 } from '@coracle/raft-core'
 import { formatEndpoint, type ServerConfig } from './config.ts'
+import { DirectoryError } from './identity.ts'
 import type { Log } from './log.ts'
+import { addressOfUrls, overFirstUrls, urlsOfAddress } from './peers/addresses.ts'
+import { compareWith, differing } from './peers/corruption.ts'
+import { forwardCall } from './peers/peer-client.ts'
+import type { PeerServer } from './peers/peer-server.ts'
 import { publishMember } from './publish.ts'
 import { logEvents } from './raft-log.ts'
 
@@ -17,6 +28,12 @@ export interface ServerParts {
   readonly storage: Storage
   readonly transport: Transport
   readonly log: Log
+  /** Where other members ask. Default: they cannot. */
+  readonly peers?: PeerServer
+  /** Called when the storage is open, before clients or other members are told anything. */
+  readonly onOpened?: () => Promise<void>
+  /** Puts in order what the storage keeps. Default: nothing is to be done. */
+  readonly defragment?: () => Promise<void>
 }
 
 /**
@@ -37,7 +54,7 @@ const SHUTDOWN_MS = 5_000
 
 /** Resolves when clients and peers can connect, which is before there is a leader. */
 export async function startServer(config: ServerConfig, parts: ServerParts): Promise<Server> {
-  const { log, storage, transport } = parts
+  const { log, storage, transport, peers } = parts
   const { autoCompaction } = config
   log.info(
     { ...autoCompaction },
@@ -51,8 +68,9 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   const node = await startNode<KvResult>({
     id: config.member.nodeId,
     ...(config.isNewCluster ? { membership: foundersOf(config) } : {}),
+    contacts: config.contacts,
     storage: metrics.measureStorage(storage),
-    transport: metrics.measureTransport(transport),
+    transport: metrics.measureTransport(overFirstUrls(transport)),
     stateMachine,
     trace(event) {
       metrics.trace(event)
@@ -61,8 +79,12 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     ...nodeOptions(config),
   })
   try {
-    const api = await serveClients(config, { node, stateMachine, metrics })
-    return new Member(config, { node, api, log })
+    await parts.onOpened?.()
+    if (config.initialCorruptCheck) await checkAgainstOthers(config, node, stateMachine)
+    const api = await serveClients(config, { node, stateMachine, metrics, ...parts })
+    const { answerForwarded } = api
+    peers?.serve({ clusterId: config.clusterId.toString(16), node, stateMachine, answerForwarded })
+    return new Member(config, { node, stateMachine, api, log })
   } catch (error) {
     await node[Symbol.asyncDispose]()
     throw error
@@ -71,7 +93,10 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
 
 function foundersOf({ initialMembers }: ServerConfig): ReturnType<typeof bootstrapMembership> {
   return bootstrapMembership(
-    initialMembers.map(({ nodeId, peerUrls }) => ({ id: nodeId, address: peerUrls[0] ?? '' })),
+    initialMembers.map(({ nodeId, peerUrls }) => ({
+      id: nodeId,
+      address: addressOfUrls(peerUrls),
+    })),
   )
 }
 
@@ -93,22 +118,48 @@ function nodeOptions(config: ServerConfig) {
   }
 }
 
+/** A member that lost or changed keys while it was away must not tell clients of them. */
+async function checkAgainstOthers(
+  config: ServerConfig,
+  node: RaftNode<KvResult>,
+  stateMachine: KvStateMachine,
+): Promise<void> {
+  const { peers } = node.status().membership
+  const clusterId = config.clusterId.toString(16)
+  const holdings = await compareWith(node.id, peers, { stateMachine, clusterId })
+  if (holdings.some(({ hash }) => hash !== holdings[0]?.hash))
+    throw new DirectoryError(`${node.id} found data inconsistency with peers`)
+}
+
 function serveClients(
   config: ServerConfig,
-  parts: {
-    readonly node: RaftNode<KvResult>
-    readonly stateMachine: KvStateMachine
-    readonly metrics: EtcdMetrics
-  },
+  parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> &
+    Pick<ServerParts, 'defragment' | 'log'> & { readonly metrics: EtcdMetrics },
 ): Promise<EtcdServer> {
-  const urlsOf = new Map(config.initialMembers.map(({ nodeId, peerUrls }) => [nodeId, peerUrls]))
+  const { node, stateMachine, metrics, defragment, log } = parts
+  const clusterId = config.clusterId.toString(16)
   return etcdServer({
-    ...parts,
+    node,
+    stateMachine,
+    metrics,
     cluster: {
       id: config.clusterId,
-      peerUrls: ({ id, address }) => urlsOf.get(id) ?? [address],
+      peerUrls: ({ address }) => urlsOfAddress(address),
+      strictReconfigCheck: config.strictReconfigCheck,
+      maxLearners: config.maxLearners,
     },
     member: { id: config.member.id },
+    forward: (call) =>
+      forwardCall(call, { clusterId, timeoutMs: requestTimeoutMs(config) }).catch(
+        (error: unknown) => {
+          log.warn(
+            { error: String(error), 'leader-id': call.leader.id },
+            'lost a call to the leader',
+          )
+          throw error
+        },
+      ),
+    ...(defragment === undefined ? {} : { defragment }),
     electionTimeoutMs: config.electionMs,
     limits: {
       maxRequestBytes: config.maxRequestBytes,
@@ -127,28 +178,57 @@ function serveClients(
   })
 }
 
+interface MemberParts {
+  readonly node: RaftNode<KvResult>
+  readonly stateMachine: KvStateMachine
+  readonly api: EtcdServer
+  readonly log: Log
+}
+
 class Member implements Server {
   readonly node: RaftNode<KvResult>
   readonly ready: Promise<boolean>
-  readonly #api: AsyncDisposable
+  readonly #api: EtcdServer
+  readonly #stateMachine: KvStateMachine
   readonly #log: Log
   readonly #electionMs: number
   readonly #disposed = new AbortController()
   #disposal: Promise<void> | null = null
 
-  constructor(
-    config: ServerConfig,
-    parts: { readonly node: RaftNode<KvResult>; readonly api: AsyncDisposable; readonly log: Log },
-  ) {
+  constructor(config: ServerConfig, parts: MemberParts) {
     this.node = parts.node
     this.#api = parts.api
+    this.#stateMachine = parts.stateMachine
     this.#log = parts.log
     this.#electionMs = config.electionMs
     this.ready = this.#publish(config)
+    if (config.corruptCheckMs > 0)
+      this.#compareForEver(config.clusterId.toString(16), config.corruptCheckMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return (this.#disposal ??= this.#dispose())
+  }
+
+  #compareForEver(clusterId: string, intervalMs: number): void {
+    const timer = setInterval(() => {
+      this.#compare(clusterId).catch((error: unknown) =>
+        this.#log.warn({ error: String(error) }, 'could not compare members'),
+      )
+    }, intervalMs)
+    this.#disposed.signal.addEventListener('abort', () => clearInterval(timer))
+  }
+
+  /** The leader asks the others, and names whoever holds something else. */
+  async #compare(clusterId: string): Promise<void> {
+    const { id, role, membership } = this.node.status()
+    if (role !== 'leader') return
+    const stateMachine = this.#stateMachine
+    const holdings = await compareWith(id, membership.peers, { stateMachine, clusterId })
+    for (const about of differing(holdings, membership.peers.length)) {
+      this.#log.error({ 'member-id': about }, 'found data inconsistency')
+      this.#api.raiseAlarm('corrupt', about)
+    }
   }
 
   async #publish({ member, advertiseClientUrls, listenClients }: ServerConfig): Promise<boolean> {

@@ -19,7 +19,7 @@ export function etcdctlIsInstalled(): boolean {
 type Cluster = () => TestCluster
 
 /** Answers with what it printed; rejects with what it complained about. */
-function etcdctl(endpoints: string, args: readonly string[], input = ''): Promise<string> {
+export function etcdctl(endpoints: string, args: readonly string[], input = ''): Promise<string> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: endpoints }
     const child = spawn('etcdctl', args, { env })

@@ -1,5 +1,8 @@
 import { parseArgs } from 'node:util'
 
+const MACHINES = ['kv', 'simple'] as const
+export type Machine = (typeof MACHINES)[number]
+
 /** Which seeds to run, on what, and how much to tell. */
 export interface Arguments {
   readonly from: number
@@ -12,6 +15,10 @@ export interface Arguments {
   readonly lines: number
   /** Goes on after a seed that fails. */
   readonly keepGoing: boolean
+  /** Which state machine: the server's, or the simplest one. */
+  readonly machine: Machine
+  /** Ends with a table of all that happened. */
+  readonly coverage: boolean
 }
 
 export const USAGE = `Runs a cluster of real nodes through all kinds of trouble, decided by a seed.
@@ -22,6 +29,8 @@ export const USAGE = `Runs a cluster of real nodes through all kinds of trouble,
   pnpm sim --seconds 600            as many as there is time for
 
   --workers 2                       threads to run them on (one for each core)
+  --machine simple                  the simplest store there is, not the server's (kv)
+  --coverage                        end with a table of all that was done and happened
   --keep-going                      count the seeds that fail, and go on
   --lines 500                       how much of the story to tell if one fails (60)`
 
@@ -37,12 +46,16 @@ export function parseArguments(args: readonly string[], cores: number): Argument
       workers: { type: 'string' },
       lines: { type: 'string' },
       'keep-going': { type: 'boolean' },
+      machine: { type: 'string' },
+      coverage: { type: 'boolean' },
     },
   })
   const shared = {
     workers: Math.max(1, wholeNumber('workers', values.workers ?? `${cores}`)),
     lines: wholeNumber('lines', values.lines ?? '60'),
     keepGoing: values['keep-going'] ?? false,
+    machine: machineOf(values.machine ?? 'kv'),
+    coverage: values.coverage ?? false,
   }
   if (values.seed !== undefined) {
     const isMore = [values.seeds, values.from, values.seconds].some((value) => value !== undefined)
@@ -58,6 +71,13 @@ export function parseArguments(args: readonly string[], cores: number): Argument
     count: wholeNumberOrNone('seeds', values.seeds),
     seconds: wholeNumberOrNone('seconds', values.seconds),
   }
+}
+
+function machineOf(name: string): Machine {
+  const machine = MACHINES.find((other) => other === name)
+  if (machine === undefined)
+    throw new TypeError(`--machine is ${MACHINES.join(' or ')}, not ${name}`)
+  return machine
 }
 
 function wholeNumberOrNone(name: string, text: string | undefined): number {

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Report } from '@coracle/simulator'
 import { type Arguments, parseArguments, USAGE } from './arguments.ts'
+import { CoverageTable } from './coverage.ts'
 import { Progress } from './progress.ts'
 import { runSeeds } from './threads.ts'
 
@@ -22,8 +23,12 @@ async function main(): Promise<number> {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
     return MISUSED
   }
-  const broken = await run(args)
+  const { broken, missing } = await run(args)
   const [first] = broken.toSorted((a, b) => a.seed - b.seed)
+  if (first === undefined && missing.length > 0) {
+    console.error(`nothing was learned of what never happened: ${missing.join(', ')}`)
+    return BROKEN
+  }
   if (first === undefined) return OK
   console.error(tellFailure(first))
   if (args.keepGoing)
@@ -31,32 +36,44 @@ async function main(): Promise<number> {
   return BROKEN
 }
 
+/** So many seeds must have seen everything. */
+const MANY_SEEDS = 200
+
+interface Outcome {
+  readonly broken: readonly Report[]
+  /** What many seeds should have done to some cluster, and none did. */
+  readonly missing: readonly string[]
+}
+
 /**
  * Seeds begin in their order, so when one fails, all before it have begun: the first that fails is
  * the same on any number of threads.
  */
-async function run({ from, count, seconds, ...how }: Arguments): Promise<readonly Report[]> {
+async function run({ from, count, seconds, ...how }: Arguments): Promise<Outcome> {
   const progress = new Progress(count)
   const deadline = performance.now() + seconds * 1000
+  const coverage = new CoverageTable()
   const broken: Report[] = []
   const prints: string[] = []
   let seed = from
   await runSeeds({
     workers: how.workers,
-    storyLines: how.lines,
+    setting: { machine: how.machine, storyLines: how.lines },
     next() {
       const isOver = seed >= from + count || performance.now() >= deadline
       return isOver || (broken.length > 0 && !how.keepGoing) ? null : seed++
     },
     done(report) {
       progress.add(report)
+      coverage.add(report)
       prints[report.seed - from] = report.fingerprint
       if (report.violation !== null) broken.push(report)
     },
   })
   progress.end()
+  if (how.coverage) console.log(coverage.toString())
   if (broken.length === 0) console.log(`all rules held; fingerprint ${hash(prints.join(' '))}`)
-  return broken
+  return { broken, missing: prints.length >= MANY_SEEDS ? coverage.missing : [] }
 }
 
 function tellFailure({ seed, violation, story, plan }: Report): string {

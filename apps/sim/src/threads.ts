@@ -1,20 +1,28 @@
 import { Worker } from 'node:worker_threads'
 import type { Report } from '@coracle/simulator'
+import type { Machine } from './arguments.ts'
+
+/** What is the same for all seeds. */
+export interface Setting {
+  readonly machine: Machine
+  /** How much of the story of a seed to keep. */
+  readonly storyLines: number
+}
 
 export interface Work {
   /** The next seed, or null if none is left to begin. */
   readonly next: () => number | null
   readonly workers: number
-  readonly storyLines: number
+  readonly setting: Setting
   readonly done: (report: Report) => void
 }
 
 /** Runs seeds on several threads. A thread that dies takes the run with it. */
-export async function runSeeds({ next, workers, storyLines, done }: Work): Promise<void> {
+export async function runSeeds({ next, workers, setting, done }: Work): Promise<void> {
   const work = async (): Promise<void> => {
     let seed = next()
     if (seed === null) return
-    const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: storyLines })
+    const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: setting })
     try {
       for (; seed !== null; seed = next()) done(await ask(worker, seed))
     } finally {

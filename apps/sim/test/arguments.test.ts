@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { parseArguments } from '../src/arguments.ts'
 
 const ENDLESS = Number.POSITIVE_INFINITY
-const DEFAULTS = { workers: 2, lines: 60, keepGoing: false, seconds: ENDLESS }
+const DEFAULTS = {
+  workers: 2,
+  lines: 60,
+  keepGoing: false,
+  seconds: ENDLESS,
+  machine: 'kv',
+  coverage: false,
+}
 
 describe('seeds are named by number', () => {
   test('one', () => {
@@ -20,13 +27,20 @@ describe('seeds are named by number', () => {
   })
 
   test('as many as there is time for', () => {
-    expect(parseArguments(['--seconds', '60', '--keep-going', '--workers', '5'], 2)).toEqual({
+    expect(
+      parseArguments(
+        ['--seconds', '60', '--keep-going', '--workers', '5', '--machine', 'simple', '--coverage'],
+        2,
+      ),
+    ).toEqual({
       from: 1,
       count: ENDLESS,
       seconds: 60,
       workers: 5,
       lines: 60,
       keepGoing: true,
+      machine: 'simple',
+      coverage: true,
     })
   })
 
@@ -39,6 +53,7 @@ describe('seeds are named by number', () => {
     [['--seed', '1', '--seconds', '2']],
     [['--seconds', '0.5']],
     [['--workers', 'all', '--seed', '1']],
+    [['--machine', 'quick', '--seed', '1']],
     [['--sead', '1']],
     [['1']],
   ])('%j is refused with a reason', (args) => {

@@ -22,8 +22,11 @@ export type ForwardedAnswer =
   | { readonly response: Uint8Array }
   | { readonly code: number; readonly message: string }
 
-/** Brings a call to the leader. Rejects if it is not known what became of it. */
-export type Forward = (call: ForwardedCall) => Promise<ForwardedAnswer>
+/**
+ * Brings a call to the leader. Null if the leader cannot be reached, so that nothing happened; rejects
+ * if it is not known what became of the call.
+ */
+export type Forward = (call: ForwardedCall) => Promise<ForwardedAnswer | null>
 
 /** A method by its path and the full names of its messages. */
 export interface Declared {
@@ -113,7 +116,7 @@ async function atLeader(
   entry: Entry,
   request: never,
 ): Promise<HeaderOnly | null> {
-  const { node, forward } = context.options
+  const { node, forward, environment, electionTimeoutMs } = context.options
   const { leader: id, membership } = node.status()
   const leader = membership.peers.find((peer) => peer.id === id)
   if (leader === undefined) return null
@@ -123,12 +126,14 @@ async function atLeader(
       throw errors.timeoutConnectionLost
     },
   )
+  if (answer === null) return null
   if ('code' in answer) {
     if (answer.message === errors.notLeader.message) return null
     throw new EtcdError(answer.code, answer.message)
   }
-  // What was answered is true here, too, before anybody is told.
-  await node.read()
+  // What was answered is true here, too, before anybody is told; unless it is that this member is
+  // none any more, and will hear nothing.
+  await Promise.race([node.read().catch(() => 0), pause(environment, electionTimeoutMs)])
   return { ...entry.responses.decode(answer.response), header: context.header(0) }
 }
 

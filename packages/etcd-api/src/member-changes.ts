@@ -73,9 +73,10 @@ class Changes implements MemberChanges {
 
   update(id: NodeId, peerUrls: readonly string[]): Promise<Membership> {
     const urls = checkUrls(peerUrls)
-    return this.#change(({ membership }) => {
+    return this.#change(async ({ membership, id: leader }) => {
       checkMember(membership, id)
       this.#checkUnused(urls, membership, id)
+      if (id === leader && membership.voters.length > 1) await this.#handOver()
       return { type: 'move', peer: { id, address: urls.join(',') } }
     })
   }
@@ -103,7 +104,8 @@ class Changes implements MemberChanges {
         throw new RaftError('NOT_LEADER', 'only a leader changes the membership')
       const change = await decide(status)
       try {
-        return await node.changeMembership([change], { expectedIndex })
+        const changed = node.changeMembership([change], { expectedIndex })
+        return await (change.type === 'add-voter' ? this.#agreedBefore(status, changed) : changed)
       } catch (error) {
         if (!(error instanceof RaftError)) throw error
         const wasFirst = node.status().membershipIndex === expectedIndex
@@ -114,6 +116,36 @@ class Changes implements MemberChanges {
       }
       await pause(environment, RETRY_MS)
     }
+  }
+
+  /**
+   * A change is in effect as soon as it is in the log (§6), so a new voter may be needed for the very
+   * majority that commits it; and nobody starts a member before it was told that it was added. So
+   * this is answered, as in etcd, when a majority of those that were there have it on their disks:
+   * whoever leads from now on has it, too.
+   */
+  #agreedBefore(before: NodeStatus, changed: Promise<Membership>): Promise<Membership> {
+    const { node, environment } = this.#context.options
+    const { voters } = before.membership
+    return new Promise((resolve, reject) => {
+      const stop = environment.every(RETRY_MS, () => {
+        const { id, term, membership, membershipIndex, durableIndex, peers } = node.status()
+        if (term !== before.term || membershipIndex <= before.membershipIndex) return
+        const matches = [{ id, matchIndex: durableIndex }, ...peers]
+        const agreed = matches.filter(
+          (each) => voters.includes(each.id) && each.matchIndex >= membershipIndex,
+        )
+        if (agreed.length > voters.length / 2) resolve(membership)
+      })
+      changed.then(resolve, reject).finally(stop)
+    })
+  }
+
+  /** A leader that moves is not found where it still is: somebody else has to see the move through. */
+  async #handOver(): Promise<never> {
+    const { node } = this.#context.options
+    await node.transferLeadership().catch(() => {})
+    throw new RaftError('NOT_LEADER', 'a leader that moves hands over first')
   }
 
   async #mayAdd(status: NodeStatus, isLearner: boolean): Promise<void> {
@@ -185,9 +217,9 @@ class Changes implements MemberChanges {
   }
 
   /** As in etcd, but with chance for the time of day: no two members ever get the same id. */
-  #newId(urls: readonly string[], { voters, learners }: Membership): NodeId {
-    const { environment, stateMachine } = this.#context.options
-    const taken = new Set([...voters, ...learners, ...stateMachine.removedMembers()])
+  #newId(urls: readonly string[], { peers, removed }: Membership): NodeId {
+    const { environment } = this.#context.options
+    const taken = new Set([...peers, ...removed].map(({ id }) => id))
     for (;;) {
       const salt = Math.floor(environment.random() * Number.MAX_SAFE_INTEGER)
       const id = memberId(urls, String(salt))

@@ -6,6 +6,7 @@ import { raiseAlarm } from './alarms.ts'
 import { autoCompactor } from './auto-compaction.ts'
 import { clusterService } from './cluster-service.ts'
 import { serviceContext } from './context.ts'
+import { forgetDeparted } from './departures.ts'
 import { electionService } from './election-service.ts'
 import { healthService } from './health-service.ts'
 import type { Endpoint } from './http/endpoints.ts'
@@ -65,6 +66,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const kv = kvCalls(rpcs)
   const line = waitingLine(context, kv)
   const calls = leaderCalls(context)
+  const departures = forgetDeparted(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,
@@ -95,6 +97,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     raiseAlarm: (type, about) => raiseAlarm(context, type, about),
     endStreams: () => context.streams.endAll(),
     async [Symbol.asyncDispose]() {
+      departures[Symbol.dispose]()
       stopCounting()
       compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()

@@ -212,6 +212,7 @@ class Member implements FakeMember, AsyncDisposable {
       lastIndex: 1,
       commitIndex: 1,
       appliedIndex: 1,
+      durableIndex: 3,
       snapshotIndex: 0,
       membership: bootstrapMembership([{ id: this.#id, address: '' }]),
       membershipIndex: 1,

@@ -59,6 +59,7 @@ class Fake implements FakeNode {
       lastIndex: 3,
       commitIndex: 3,
       appliedIndex: 3,
+      durableIndex: 3,
       snapshotIndex: 0,
       membership,
       membershipIndex: 1,

@@ -1,7 +1,12 @@
 /** etcd's JSON gateway, asked as curl would ask it. */
+import { EventEmitter } from 'node:events'
+import { connect } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Exchange, HttpDuplexCall } from '../src/gateway/http-call.ts'
 import { gatewayPaths } from '../src/gateway/paths.ts'
 import { allMethods } from '../src/schema.ts'
+import { etcdIsInstalled, etcdTests } from './etcd.ts'
 import { type Harness, startHarness } from './harness.ts'
 import { base64, http, post, stream } from './http-client.ts'
 
@@ -134,6 +139,8 @@ describe('a refusal is a status and JSON for clients of any age', () => {
   test('a body beyond the limit is refused, however it comes', async () => {
     const answer = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(5 << 20) })
     expect(answer.json).toMatchObject({ code: 3, message: 'etcdserver: request is too large' })
+    const key = 'A'.repeat(5 << 20)
+    expect((await ask('/v3/kv/range', { key, serializable: true })).status).toBe(400)
     const large = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(3 << 20) })
     expect(large.json).toMatchObject({ code: 3, message: 'etcdserver: request is too large' })
   })
@@ -233,6 +240,79 @@ describe('streams are lines', () => {
   })
 })
 
+describe('nothing that a client sends takes the server down', () => {
+  const hostile: readonly string[] = [
+    'POST /v3/kv/range HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999\r\n\r\n{',
+    'POST /v3/kv/range HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+    'POST /v3/watch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{{{{{\r\n',
+    'GET http://[::1/v3/kv/range HTTP/1.1\r\nHost: [\r\n\r\n',
+    'GET /%ZZ/..//v3?exclude=%ff HTTP/1.1\r\nHost: \r\n\r\n',
+    'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n',
+    'CONNECT example:443 HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /v3/watch HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+    `GET /${'a'.repeat(100_000)} HTTP/1.1\r\n`,
+    'P',
+    '\0\x16\x03\x01',
+    'POST /v3/kv/put HTTP/1.1\r\nHost: x\r\nGrpc-Timeout: 99999999H\r\nContent-Length: 2\r\n\r\n{}',
+  ]
+
+  test.each(hostile.map((bytes) => [bytes.slice(0, 60), bytes]))('%s', async (_, bytes) => {
+    const [host = '', port = ''] = harness.address.split(':')
+    const socket = connect(Number(port), host)
+    socket.on('error', () => {}).resume()
+    socket.write(bytes, 'latin1')
+    // It is not waited for: others are answered whatever becomes of it.
+    expect((await ask('/v3/kv/range', { key: FOO })).status).toBe(200)
+    socket.destroy()
+    expect((await ask('/v3/kv/range', { key: FOO })).status).toBe(200)
+  })
+
+  test('clients that leave in the middle leave nothing behind', async () => {
+    for (let i = 0; i < 20; i++) {
+      const watch = await stream(
+        harness.address,
+        '/v3/watch',
+        `{"create_request":{"key":"${FOO}"}}`,
+      )
+      await watch.next()
+      watch.send('{"create_request":{"ke')
+      watch[Symbol.dispose]()
+    }
+    await expect.poll(() => harness.stateMachine.watchCounts().streams).toBe(0)
+  })
+
+  test('a client that does not read costs no more than the limit', async () => {
+    await using small = await startHarness({ limits: { maxWatchQueueBytes: 10_000 } })
+    const [host = '', port = ''] = small.address.split(':')
+    const socket = connect(Number(port), host)
+    const body = `{"create_request":{"key":"${FOO}"}}`
+    socket.write(
+      `POST /v3/watch HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    await new Promise((resolve) => socket.once('data', resolve))
+    socket.pause()
+    const value = 'A'.repeat(100_000)
+    for (let i = 0; i < 200; i++) await post(small.address, '/v3/kv/put', { key: FOO, value })
+    expect(small.stateMachine.watchCounts().behind).toBe(1)
+    socket.destroy()
+    await expect.poll(() => small.stateMachine.watchCounts().streams).toBe(0)
+  })
+})
+
+test('a stream that the server pauses takes no more of its body', () => {
+  const request = new PassThrough()
+  const response = new EventEmitter()
+  const exchange = { request, response } as unknown as Exchange
+  const codec = { decode: (text: string) => ({ text }), encode: () => '' }
+  const call = new HttpDuplexCall(exchange, codec, 100)
+  const taken: object[] = []
+  call.receive({ message: (message) => taken.push(message), end() {} })
+  call.pause()
+  expect(request.isPaused()).toBe(true)
+  call.resume()
+  expect(request.isPaused()).toBe(false)
+})
+
 describe('every method of etcd has a path', () => {
   const etcd = allMethods().filter(({ service }) => !service.startsWith('grpc.'))
   const paths = gatewayPaths()
@@ -255,3 +335,5 @@ describe('every method of etcd has a path', () => {
     },
   )
 })
+
+if (etcdIsInstalled()) etcdTests()

@@ -3,7 +3,7 @@ export class Budget {
   readonly #capacity: number
   readonly #perSecond: number
   #left: number
-  #filledAt = 0
+  #filledAt = performance.now()
 
   constructor(capacity: number, perSecond: number) {
     this.#capacity = capacity

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { Budget } from './budget.ts'
 import type { Handler } from './call.ts'
+import { CutOffStreams } from './cut-off-streams.ts'
 import type { Deadlines } from './deadlines.ts'
 import {
   DEFAULT_WINDOW_BYTES,
@@ -15,10 +16,12 @@ import {
   uint32At,
 } from './frames.ts'
 import { HeadCache } from './head-cache.ts'
+import { HeaderBlocks } from './header-blocks.ts'
 import { HpackDecoder } from './hpack-decoder.ts'
 import type { GrpcLimits } from './options.ts'
 import { PingPolicy } from './ping-policy.ts'
 import { areTrailers, type RequestHead, requestHead } from './request-head.ts'
+import { QuietTime } from './quiet-time.ts'
 import type { Routes } from './routes.ts'
 import { Sender } from './sender.ts'
 import { readSettings, writeSettings } from './settings.ts'
@@ -45,19 +48,10 @@ const CONTROL_BURST = 1_000
 const CONTROLS_PER_SECOND = 100
 /** Resets at once, in seconds' worth. */
 const RESET_BURST_SECONDS = 5
-/** Streams that were cut off here, and on which more may still be on its way. */
-const MOST_REMEMBERED = 1_024
 /** The last words of a server that goes: sent twice, with a ping between (section 6.8). */
 const GOING_PING = Uint8Array.of(0x67, 0x6f, 0x69, 0x6e, 0x67, 0, 0, 0)
 const KEEPALIVE_PING = new Uint8Array(8)
 const LINGER_MS = 1_000
-
-interface HeaderBlock {
-  readonly streamId: number
-  readonly endsStream: boolean
-  readonly fragments: Uint8Array[]
-  bytes: number
-}
 
 export class Connection implements StreamCarrier {
   readonly maxMessageBytes: number
@@ -76,11 +70,9 @@ export class Connection implements StreamCarrier {
   /** The stream of the last frame: its next one is mostly for it, too. */
   #current: ServerStream | null = null
   #lastStreamId = 0
-  /** What was cut off here, the oldest first; below `#forgotten` nobody knows any more. */
-  readonly #cutOff = new Set<number>()
-  #forgotten = 0
+  readonly #cutOff = new CutOffStreams()
   #hasSettings = false
-  #block: HeaderBlock | null = null
+  readonly #blocks: HeaderBlocks
   #receiveWindow: number
   #uncredited = 0
   #bufferedBytes = 0
@@ -93,10 +85,7 @@ export class Connection implements StreamCarrier {
   /** Streams from here on came after the last word. */
   #lastServed = LAST_STREAM_ID
   #isClosed = false
-  #hasRead = true
-  #quietSince = 0
-  #pingedAt: number | null = null
-  #idleSince: number | null = null
+  readonly #quiet: QuietTime
 
   constructor(
     socket: Duplex,
@@ -114,6 +103,12 @@ export class Connection implements StreamCarrier {
     this.windowBytes = limits.windowBytes
     this.maxQueuedBytes = limits.maxQueuedBytes
     this.#decoder = new HpackDecoder(limits.maxHeaderListBytes)
+    this.#blocks = new HeaderBlocks(
+      limits.maxHeaderListBytes,
+      (streamId, endsStream, bytes, start, end) =>
+        this.#headerBlock(streamId, endsStream, bytes, start, end),
+    )
+    this.#quiet = new QuietTime(limits)
     this.#resets = new Budget(
       limits.maxResetsPerSecond * RESET_BURST_SECONDS,
       limits.maxResetsPerSecond,
@@ -149,7 +144,7 @@ export class Connection implements StreamCarrier {
   /** Takes what has arrived, without the preface. */
   read(bytes: Uint8Array): void {
     if (this.#isClosed) return
-    this.#hasRead = true
+    this.#quiet.read()
     try {
       this.#reader.read(bytes)
     } catch (error) {
@@ -171,7 +166,7 @@ export class Connection implements StreamCarrier {
     end: number,
   ): void {
     if (this.#isClosed) return
-    if (this.#block !== null && type !== FrameType.CONTINUATION)
+    if (this.#blocks.isUnfinished && type !== FrameType.CONTINUATION)
       throw protocolError('a header block is cut by another frame')
     if (!this.#hasSettings && type !== FrameType.SETTINGS)
       throw protocolError('a connection begins with settings')
@@ -179,9 +174,10 @@ export class Connection implements StreamCarrier {
       case FrameType.DATA:
         return this.#data(flags, streamId, bytes, start, end)
       case FrameType.HEADERS:
-        return this.#headers(flags, streamId, bytes, start, end)
+        return this.#blocks.headers(flags, streamId, bytes, start, end)
       case FrameType.CONTINUATION:
-        return this.#continuation(flags, streamId, bytes, start, end)
+        if (start === end) this.#countControl()
+        return this.#blocks.continuation(flags, streamId, bytes, start, end)
       case FrameType.RST_STREAM:
         return this.#rstStream(streamId, end - start)
       case FrameType.SETTINGS:
@@ -247,7 +243,7 @@ export class Connection implements StreamCarrier {
   #strayFrame(streamId: number, stream?: ServerStream): void {
     if (stream !== undefined) return this.#breakOff(stream, ErrorCode.STREAM_CLOSED)
     if (this.#isIdle(streamId)) throw protocolError(`stream ${streamId} was never opened`)
-    if (streamId <= this.#forgotten || this.#cutOff.has(streamId)) return
+    if (this.#cutOff.mayHave(streamId)) return
     if (streamId > this.#lastServed) return
     throw new Http2Error(ErrorCode.STREAM_CLOSED, `stream ${streamId} is closed`)
   }
@@ -265,46 +261,6 @@ export class Connection implements StreamCarrier {
   #countReset(): void {
     if (!this.#resets.take())
       throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams reset')
-  }
-
-  #headers(flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
-    if (streamId === 0 || streamId % 2 === 0)
-      throw protocolError('headers of no stream of a client')
-    let from = start
-    let to = end
-    if ((flags & Flag.PADDED) !== 0) {
-      to -= bytes[from] as number
-      from += 1
-    }
-    if ((flags & Flag.PRIORITY) !== 0) from += 5
-    if (from > to) throw protocolError('more padding than frame')
-    const endsStream = (flags & Flag.END_STREAM) !== 0
-    if ((flags & Flag.END_HEADERS) !== 0)
-      return this.#headerBlock(streamId, endsStream, bytes, from, to)
-    const fragments = [bytes.slice(from, to)]
-    this.#block = { streamId, endsStream, fragments, bytes: to - from }
-  }
-
-  #continuation(
-    flags: number,
-    streamId: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    const block = this.#block
-    if (block === null || block.streamId !== streamId)
-      throw protocolError('a continuation of nothing')
-    if (end === start) this.#countControl()
-    block.bytes += end - start
-    // Compressed, the largest list that is taken could still be larger than this, but never is.
-    if (block.bytes > this.#limits.maxHeaderListBytes)
-      throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'a header block without end')
-    block.fragments.push(bytes.slice(start, end))
-    if ((flags & Flag.END_HEADERS) === 0) return
-    this.#block = null
-    const whole = Buffer.concat(block.fragments)
-    this.#headerBlock(streamId, block.endsStream, whole, 0, whole.length)
   }
 
   #headerBlock(
@@ -354,7 +310,7 @@ export class Connection implements StreamCarrier {
   #refuse(streamId: number, code: number): void {
     this.#countReset()
     this.#sender.outbox.rstStream(streamId, code)
-    this.#remember(streamId)
+    this.#cutOff.add(streamId)
   }
 
   #open(streamId: number, endsStream: boolean, head: RequestHead): void {
@@ -385,17 +341,7 @@ export class Connection implements StreamCarrier {
 
   #reset(streamId: number, code: number): void {
     this.#sender.outbox.rstStream(streamId, code)
-    this.#remember(streamId)
-  }
-
-  #remember(streamId: number): void {
     this.#cutOff.add(streamId)
-    if (this.#cutOff.size <= MOST_REMEMBERED) return
-    for (const oldest of this.#cutOff) {
-      this.#cutOff.delete(oldest)
-      this.#forgotten = Math.max(this.#forgotten, oldest)
-      return
-    }
   }
 
   #rstStream(streamId: number, size: number): void {
@@ -588,21 +534,15 @@ export class Connection implements StreamCarrier {
 
   /** Called every now and then: looks whether the client is still there, and still wanted. */
   look(now: number): void {
-    if (this.#hasRead) {
-      this.#hasRead = false
-      this.#quietSince = now
-      this.#pingedAt = null
+    switch (this.#quiet.due(now, this.#streams.size === 0)) {
+      case 'ping':
+        return this.#sender.outbox.frame(FrameType.PING, 0, 0, KEEPALIVE_PING)
+      case 'go-away':
+        return this.goAway()
+      case 'destroy':
+        return this.destroy()
+      case 'nothing':
     }
-    const { keepaliveIntervalMs, keepaliveTimeoutMs, maxIdleMs } = this.#limits
-    if (this.#pingedAt !== null && now - this.#pingedAt >= keepaliveTimeoutMs) return this.destroy()
-    if (this.#pingedAt === null && now - this.#quietSince >= keepaliveIntervalMs) {
-      this.#pingedAt = now
-      this.#sender.outbox.frame(FrameType.PING, 0, 0, KEEPALIVE_PING)
-    }
-    if (this.#streams.size > 0) this.#idleSince = null
-    else this.#idleSince ??= now
-    const idleMs = this.#idleSince === null ? 0 : now - this.#idleSince
-    if (maxIdleMs > 0 && idleMs >= maxIdleMs) this.goAway()
   }
 }
 

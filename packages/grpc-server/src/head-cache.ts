@@ -35,7 +35,7 @@ export class HeadCache {
       this.#entries = []
       this.#oldest = 0
     }
-    this.#entries[this.#oldest] = { block: block.slice(), head }
+    this.#entries[this.#oldest] = { block: new Uint8Array(block), head }
     this.#oldest = (this.#oldest + 1) % PLACES
   }
 }

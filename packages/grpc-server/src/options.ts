@@ -12,7 +12,8 @@ export interface GrpcServerOptions {
   readonly tls?: TlsOptions
   /**
    * Gets every connection that does not begin as HTTP/2 does, with nothing read from it. Default:
-   * such connections are closed. `socket` is ended by whoever gets it; disposal cuts it off.
+   * such connections are closed. It must listen to the socket at once; disposal waits for it to close,
+   * and cuts it off after `shutdownTimeoutMs`.
    */
   readonly onHttp1?: (socket: Socket) => void
   readonly limits?: Partial<GrpcLimits>

@@ -31,6 +31,8 @@ export function detectProtocol(socket: Socket, timeoutMs: number, spoken: Spoken
       socket.pause()
       socket.unshift(seen)
       spoken.other()
+      // Whoever has it now listens by now.
+      socket.resume()
     } else if (length === PREFACE.length) {
       stop()
       spoken.http2(seen.subarray(length))

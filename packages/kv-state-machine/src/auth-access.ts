@@ -134,7 +134,7 @@ class UserAccess implements Access {
       case 'publish-member':
       case 'lease-renew':
       case 'lease-checkpoint':
-      case 'remove-members':
+      case 'forget-members':
       case 'new-cluster':
         return null
     }

@@ -1,6 +1,6 @@
 /**
- * What the members have told the cluster beside keys: their names, who is gone for good, what is
- * wrong with whom, and whether a downgrade is under way. Raft itself knows who the members are.
+ * What the members have told the cluster beside keys: their names, what is wrong with whom, and
+ * whether a downgrade is under way. Who the members are, and who was removed, only Raft knows.
  */
 import type {
   Alarm,
@@ -11,14 +11,12 @@ import type {
   KvErrorCode,
   MemberAttributes,
   Operation,
-  RemoveMembersRequest,
+  ForgetMembersRequest,
 } from './types.ts'
 
 /** Replaced, never changed: a snapshot may hold it. */
 export interface ClusterState {
   readonly members: ReadonlyMap<string, MemberAttributes>
-  /** Ids of members that were removed; none is ever given to another. */
-  readonly removed: ReadonlySet<string>
   /** In the order of {@link byMember}; none twice. */
   readonly alarms: readonly Alarm[]
   /** The version that the cluster is to be taken back to; empty if it is not. */
@@ -27,24 +25,20 @@ export interface ClusterState {
 
 export const EMPTY_CLUSTER: ClusterState = {
   members: new Map(),
-  removed: new Set(),
   alarms: [],
   downgradeTarget: '',
 }
 
-/** What a member that was removed says of itself does not count any more. */
 export function publishMember(cluster: ClusterState, member: MemberAttributes): ClusterState {
-  if (cluster.removed.has(member.id)) return cluster
   return { ...cluster, members: new Map(cluster.members).set(member.id, member) }
 }
 
 /** Alarms of a member go with it: nobody else could clear what it raised. */
-export function removeMembers(cluster: ClusterState, { ids }: RemoveMembersRequest): ClusterState {
+export function forgetMembers(cluster: ClusterState, { ids }: ForgetMembersRequest): ClusterState {
   const gone = new Set(ids)
   return {
     ...cluster,
     members: new Map([...cluster.members].filter(([id]) => !gone.has(id))),
-    removed: new Set([...cluster.removed, ...ids]),
     alarms: cluster.alarms.filter(({ memberId }) => !gone.has(memberId)),
   }
 }

@@ -46,7 +46,7 @@ const COMMANDS = [
   'lease-revoke',
   'lease-renew',
   'lease-checkpoint',
-  'remove-members',
+  'forget-members',
   'alarm',
   'downgrade',
   'new-cluster',
@@ -105,7 +105,7 @@ export function encodeCommand(command: KvCommand): Uint8Array {
     case 'auth':
       writeAuthRequest(writer, command.request)
       break
-    case 'remove-members':
+    case 'forget-members':
       writeStrings(writer, command.request.ids)
       break
     case 'alarm':
@@ -193,7 +193,7 @@ function readCommand(reader: Reader): KvCommand {
       return { type, request: readLeaseCheckpoint(reader) }
     case 'auth':
       return { type, request: readAuthRequest(reader) }
-    case 'remove-members':
+    case 'forget-members':
       return { type, request: { ids: readStrings(reader) } }
     case 'alarm': {
       const action = reader.boolean() ? 'raise' : 'clear'

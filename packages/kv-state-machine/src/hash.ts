@@ -55,8 +55,8 @@ export function hashStore(store: Store, cluster: ClusterState, auth: AuthState):
   return crc32c(new TextEncoder().encode(rest), hash)
 }
 
-function told({ members, removed, alarms, downgradeTarget }: ClusterState): readonly unknown[] {
-  return [[...members].sort(byKey), [...removed].sort(), alarms, downgradeTarget]
+function told({ members, alarms, downgradeTarget }: ClusterState): readonly unknown[] {
+  return [[...members].sort(byKey), alarms, downgradeTarget]
 }
 
 function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {

@@ -8,11 +8,9 @@ import {
   readAlarm,
   readLease,
   readMember,
-  readStrings,
   writeAlarm,
   writeLease,
   writeMember,
-  writeStrings,
 } from './command-codec.ts'
 import { crc32c } from './crc32c.ts'
 import { keyOf } from './key.ts'
@@ -73,7 +71,6 @@ export async function* writeSnapshot(
   yield state.finish()
 
   const told = new BlockWriter(CLUSTER_BLOCK, state.checksum)
-  writeStrings(told.writer, [...cluster.removed].sort())
   told.writer.u32(cluster.alarms.length)
   for (const alarm of cluster.alarms) writeAlarm(told.writer, alarm)
   told.writer.string(cluster.downgradeTarget)
@@ -329,7 +326,6 @@ class Loader {
   #takeCluster(reader: Reader, state: Restored): void {
     if (this.#hasCluster) throw new CodecError('the cluster is described twice')
     this.#hasCluster = true
-    const removed = new Set(readStrings(reader))
     const alarms = Array.from({ length: reader.count(5) }, () => readAlarm(reader))
     const isOrdered = alarms.every(
       (alarm, i) => i === 0 || byMember(alarms[i - 1] as Alarm, alarm) < 0,
@@ -337,7 +333,7 @@ class Loader {
     if (!isOrdered) throw new CodecError('alarms are out of order')
     const downgradeTarget = reader.string()
     reader.end()
-    this.#state = { ...state, cluster: { ...state.cluster, removed, alarms, downgradeTarget } }
+    this.#state = { ...state, cluster: { ...state.cluster, alarms, downgradeTarget } }
   }
 
   #takeLeases(reader: Reader, { store }: Restored): void {

@@ -10,7 +10,7 @@ import {
   EMPTY_CLUSTER,
   publishMember,
   refusalByAlarm,
-  removeMembers,
+  forgetMembers,
   setDowngrade,
 } from './cluster-state.ts'
 import { decodeCommand, identityOf } from './command-codec.ts'
@@ -77,8 +77,6 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   hashKv(revision: number): KvHash | KvFailure
   /** What each member last said about itself, ordered by id. */
   members(): readonly MemberAttributes[]
-  /** The ids of members that are gone for good, ordered. */
-  removedMembers(): readonly string[]
   /** What is wrong, ordered by member. As long as something is, some commands are refused. */
   alarms(): readonly Alarm[]
   /** The version that the cluster is being taken back to; empty if it is not. */
@@ -220,10 +218,6 @@ class KvMachine implements KvStateMachine {
     return [...this.#cluster.members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
-  removedMembers(): readonly string[] {
-    return [...this.#cluster.removed].sort()
-  }
-
   alarms(): readonly Alarm[] {
     return this.#cluster.alarms
   }
@@ -306,9 +300,9 @@ class KvMachine implements KvStateMachine {
       case 'publish-member':
         this.#cluster = publishMember(this.#cluster, command.request)
         return { type: 'publish-member', revision: this.#store.revision }
-      case 'remove-members':
-        this.#cluster = removeMembers(this.#cluster, command.request)
-        return { type: 'remove-members', revision: this.#store.revision }
+      case 'forget-members':
+        this.#cluster = forgetMembers(this.#cluster, command.request)
+        return { type: 'forget-members', revision: this.#store.revision }
       case 'alarm':
         return this.#changeAlarm(command.request)
       case 'downgrade':

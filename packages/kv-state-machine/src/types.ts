@@ -136,13 +136,13 @@ export interface MemberAttributes {
   readonly clientUrls: readonly string[]
 }
 
-/** These are gone for good: they take no part any more, and their ids are never used again. */
-export interface RemoveMembersRequest {
+/** These are members no more: what they said of themselves, and their alarms, go with them. */
+export interface ForgetMembersRequest {
   readonly ids: readonly string[]
 }
 
-export interface RemoveMembersResult {
-  readonly type: 'remove-members'
+export interface ForgetMembersResult {
+  readonly type: 'forget-members'
   readonly revision: number
 }
 
@@ -273,7 +273,7 @@ export type KvCommand =
   | { readonly type: 'lease-renew'; readonly request: LeaseRenewRequest }
   | { readonly type: 'lease-checkpoint'; readonly request: LeaseCheckpointRequest }
   | { readonly type: 'auth'; readonly request: AuthRequest }
-  | { readonly type: 'remove-members'; readonly request: RemoveMembersRequest }
+  | { readonly type: 'forget-members'; readonly request: ForgetMembersRequest }
   | { readonly type: 'alarm'; readonly request: AlarmRequest }
   | { readonly type: 'downgrade'; readonly request: DowngradeRequest }
   | { readonly type: 'new-cluster'; readonly request: NewClusterRequest }
@@ -311,7 +311,7 @@ export type KvResult =
   | LeaseRenewResult
   | LeaseCheckpointResult
   | AuthResult
-  | RemoveMembersResult
+  | ForgetMembersResult
   | AlarmResult
   | DowngradeResult
   | NewClusterResult

@@ -35,8 +35,8 @@ function publish(machine: KvStateMachine, id: string) {
   return apply(machine, { type: 'publish-member', request: member })
 }
 
-function remove(machine: KvStateMachine, ...ids: string[]) {
-  return apply(machine, { type: 'remove-members', request: { ids } })
+function forget(machine: KvStateMachine, ...ids: string[]) {
+  return apply(machine, { type: 'forget-members', request: { ids } })
 }
 
 async function restored(from: KvStateMachine): Promise<KvStateMachine> {
@@ -103,33 +103,29 @@ describe('alarms', () => {
 })
 
 describe('members', () => {
-  test('that are removed say nothing more, and their alarms go with them', () => {
+  test('that are forgotten take their alarms with them', () => {
     const machine = kvStateMachine()
     publish(machine, 'a')
     publish(machine, 'b')
     raise(machine, FULL)
     raise(machine, CORRUPT)
-    remove(machine, 'a')
-    publish(machine, 'a')
+    forget(machine, 'a')
     expect(machine.members().map(({ id }) => id)).toEqual(['b'])
-    expect(machine.removedMembers()).toEqual(['a'])
     expect(machine.alarms()).toEqual([CORRUPT])
   })
 })
 
-test('a snapshot holds alarms, removed members and a downgrade, and the hash covers each', async () => {
+test('a snapshot holds alarms and a downgrade, and the hash covers each', async () => {
   const machine = kvStateMachine()
   const hashes = new Set([machine.hash()])
   for (const change of [
     () => publish(machine, 'a'),
     () => raise(machine, CORRUPT),
-    () => remove(machine, 'c', 'd'),
     () => apply(machine, { type: 'downgrade', request: { target: '3.5.0' } }),
   ]) {
     change()
     const copy = await restored(machine)
     expect(copy.alarms()).toEqual(machine.alarms())
-    expect(copy.removedMembers()).toEqual(machine.removedMembers())
     expect(copy.downgradeTarget).toBe(machine.downgradeTarget)
     expect(copy.hash()).toBe(machine.hash())
     expect(hashes.has(machine.hash())).toBe(false)
@@ -148,7 +144,6 @@ describe('a new cluster that takes over the keys', () => {
     applyPut(machine, 'gone', '1')
     applyDelete(machine, 'gone')
     raise(machine, CORRUPT)
-    remove(machine, 'x')
     return machine
   }
 
@@ -160,7 +155,6 @@ describe('a new cluster that takes over the keys', () => {
       revision,
     })
     expect(machine.members()).toEqual([])
-    expect(machine.removedMembers()).toEqual([])
     expect(machine.alarms()).toEqual([])
     expect(pairs(read(machine, 'a', '', { revision: 2 }))).toEqual(['a=1'])
   })
@@ -214,7 +208,7 @@ test('tidying gives memory back and changes nothing that can be read', async () 
 })
 
 test.each<KvCommand>([
-  { type: 'remove-members', request: { ids: ['a', 'b'] } },
+  { type: 'forget-members', request: { ids: ['a', 'b'] } },
   { type: 'alarm', request: { action: 'raise', alarm: FULL } },
   { type: 'alarm', request: { action: 'clear', alarm: CORRUPT } },
   { type: 'downgrade', request: { target: '3.5.0' } },

@@ -125,7 +125,7 @@ export class Model {
         }
         return { type: 'lease-checkpoint', revision: this.revision }
       }
-      case 'remove-members':
+      case 'forget-members':
       case 'alarm':
       case 'downgrade':
       case 'new-cluster':

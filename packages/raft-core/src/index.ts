@@ -7,12 +7,15 @@
 export {
   type Applied,
   type NodeStatus,
+  type PeerProgress,
   type RaftNode,
   type ReadOptions,
   startNode,
   type StartOptions,
   type Waiting,
 } from './node/node.ts'
+export type { Replacement } from './node/replace-member.ts'
+export type { SnapshotProgress } from './node/snapshots.ts'
 export { recoverCluster, type Recovery, type RecoveryOptions } from './node/recover-cluster.ts'
 export type { Consistency } from './node/reads.ts'
 export type { PeerStatus } from './protocol/progress.ts'

@@ -96,3 +96,17 @@ describe('TermRuns', () => {
     expect(() => runs.termAt(4)).toThrow('before the compacted position')
   })
 })
+
+test('as many terms as entries cost no more than a search by halves', () => {
+  const count = 200_000
+  const runs = Array.from({ length: count }, (_, at) => ({ from: at + 1, term: 2 * at + 1 }))
+  const terms = new TermRuns({ index: 0, term: 0 }, runs)
+  // Walking from the end, this would be ten thousand million steps.
+  for (let index = 1; index <= count; index++) {
+    if (terms.termAt(index) !== 2 * index - 1) throw new Error(`the term of ${index}`)
+    if (terms.lastAtMost(count, 2 * index) !== index) throw new Error(`the last up to ${index}`)
+  }
+  terms.compact(count - 5)
+  expect(terms.termAt(count - 5)).toBe(2 * count - 11)
+  expect(terms.lastAtMost(count, 1)).toBe(count - 5)
+})

@@ -1,40 +1,42 @@
-import type { KeyValueInput, KeyValueOutput, Operation } from '@coracle/linearizability'
+import type { Operation } from '@coracle/linearizability'
 import type { NodeId } from '@coracle/raft-core'
 import type { Cluster } from './cluster.ts'
-import { encodeCommand, type NumberedInput } from './key-value-machine.ts'
 import { didNotHappen } from './observer.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
-
-export type KeyValueOperation = Operation<KeyValueInput, KeyValueOutput>
+import { numbered } from './watched-machine.ts'
+import type { AnyWorkload, Load } from './workload.ts'
 
 /** An operation of the history, and the number of its command; 0 for reads. */
 export interface Recorded {
   readonly number: number
-  readonly operation: KeyValueOperation
+  readonly operation: Operation<unknown, unknown>
 }
+
+export interface ClientsParts {
+  readonly cluster: Cluster
+  readonly plan: Plan
+  readonly random: Random
+  readonly workload: AnyWorkload
+  readonly recorded: (recorded: Recorded) => void
+}
+
+/** Nobody draws this often without getting a command. */
+const MAX_DRAWS = 1_000
 
 /** Clients that ask random nodes for random things, one after the other, and write down the answers. */
 export class Clients {
-  readonly #cluster: Cluster
-  readonly #plan: Plan
-  readonly #random: Random
-  readonly #recorded: (recorded: Recorded) => void
+  readonly #parts: ClientsParts
+  readonly #load: Load
   #number = 0
   #isOver = false
 
-  constructor(
-    cluster: Cluster,
-    plan: Plan,
-    random: Random,
-    recorded: (recorded: Recorded) => void,
-  ) {
-    this.#cluster = cluster
-    this.#plan = plan
-    this.#random = random
-    this.#recorded = recorded
-    for (let client = 1; client <= plan.clients; client++) this.#work(client).catch(stopEverything)
-    if (plan.options.reads === 'lease') this.#askLeaders().catch(stopEverything)
+  constructor(parts: ClientsParts) {
+    this.#parts = parts
+    const { reads, keys, maxValueLength } = parts.plan
+    this.#load = { reads, keys, maxValueLength }
+    for (let client = 1; client <= parts.plan.clients; client++)
+      this.#work(client).catch(stopEverything)
   }
 
   /** Nobody asks for anything new. What was asked for is still answered. */
@@ -43,114 +45,101 @@ export class Clients {
   }
 
   async #work(client: number): Promise<void> {
+    const { cluster, plan, random } = this.#parts
     for (;;) {
-      await this.#cluster.clock.sleep(this.#random.exponential(this.#plan.thinkMs))
+      await cluster.clock.sleep(random.exponential(plan.thinkMs))
       if (this.#isOver) return
       const id = this.#pickNode()
-      if (this.#random.chance(this.#plan.reads)) await this.#read(client, id)
+      const input = this.#draw()
+      if (this.#isRead(input)) await this.#read(client, id, input)
       else {
-        const count = this.#random.whole(1, this.#plan.burst)
-        await Promise.all(Array.from({ length: count }, () => this.#write(client, id)))
-      }
-    }
-  }
-
-  /**
-   * Leases are wrong in the short time in which two nodes believe that they lead, if ever: all that
-   * believe so are asked again and again, and none may know less than another has told.
-   */
-  async #askLeaders(): Promise<void> {
-    const cluster = this.#cluster
-    const meanMs = this.#plan.safetyMs / 1_000
-    while (!this.#isOver) {
-      await cluster.clock.sleep(this.#random.exponential(meanMs))
-      for (const id of cluster.leaders) {
-        const asked = cluster.computer(id).ask(
-          'read',
-          0,
-          (node) => node.read(),
-          (index) => ({ index, term: 0 }),
-        )
-        asked?.catch(stopEverything)
+        const more = Array.from({ length: random.whole(1, plan.burst) - 1 }, () => this.#draw())
+        const writes = [input, ...more].filter((other) => !this.#isRead(other))
+        await Promise.all(writes.map((write) => this.#write(client, id, write)))
       }
     }
   }
 
   /** Mostly a member; now and then whoever has an address. */
   #pickNode(): NodeId {
-    const { members, ids } = this.#cluster
-    return this.#random.pick(members.length > 0 && this.#random.chance(0.9) ? members : ids)
+    const { cluster, random } = this.#parts
+    const { members, ids } = cluster
+    return random.pick(members.length > 0 && random.chance(0.9) ? members : ids)
+  }
+
+  /** Has a command of any kind carried out. Answers with its index, or null if it failed. */
+  write(id: NodeId): Promise<number | null> {
+    for (let draws = 0; draws < MAX_DRAWS; draws++) {
+      const input = this.#draw()
+      if (!this.#isRead(input)) return this.#write(0, id, input)
+    }
+    throw new TypeError('a workload must draw commands, not only reads')
+  }
+
+  /** Has a node confirm that it may be read. Answers with the index, or null if it failed. */
+  async read(id: NodeId): Promise<number | null> {
+    const asked = await this.#parts.cluster.computer(id).ask(
+      'read',
+      0,
+      (node) => node.read(),
+      (index) => ({ index, term: 0 }),
+    )
+    return asked?.answer ?? null
   }
 
   /** Asks a node for leave to read, and then reads there. A read that failed tells nothing. */
-  async #read(client: number, id: NodeId): Promise<void> {
-    const key = this.#drawKey()
+  async #read(client: number, id: NodeId, input: unknown): Promise<void> {
     const calledAt = this.#now
-    const computer = this.#cluster.computer(id)
+    const computer = this.#parts.cluster.computer(id)
     const { machine } = computer
     const asked = await computer.ask(
       'read',
       0,
       async (node) => {
         const index = await node.read()
-        return { index, value: machine?.get(key) ?? null }
+        return { index, output: machine?.query?.(input) }
       },
       ({ index }) => ({ index, term: 0 }),
     )
     const answer = asked?.answer ?? null
-    if (answer !== null) this.#record(0, client, { type: 'get', key }, calledAt, answer.value)
+    if (answer !== null) this.#record(0, { input, calledAt, output: answer.output, client })
   }
 
-  async #write(client: number, id: NodeId): Promise<void> {
+  async #write(client: number, id: NodeId, input: unknown): Promise<number | null> {
+    const { cluster, workload } = this.#parts
     this.#number += 1
     const number = this.#number
-    const input = this.#drawWrite(number)
     const calledAt = this.#now
-    const command = encodeCommand({ number, input })
-    const asked = await this.#cluster.computer(id).ask(
+    const command = numbered(number, workload.encode(input))
+    const asked = await cluster.computer(id).ask(
       'propose',
       number,
       (node) => node.propose(command),
       (applied) => applied,
     )
-    if (asked === null || didNotHappen(asked.ending)) return
-    this.#record(number, client, input, calledAt, asked.answer?.result)
+    if (asked === null || didNotHappen(asked.ending)) return null
+    this.#record(number, { input, calledAt, output: asked.answer?.result, client })
+    return asked.answer?.index ?? null
   }
 
-  #drawKey(): string {
-    return `k${this.#random.whole(1, this.#plan.keys)}`
+  #draw(): unknown {
+    const { workload, random } = this.#parts
+    return workload.draw(random, this.#load, this.#number + 1)
   }
 
-  #drawWrite(number: number): NumberedInput['input'] {
-    const random = this.#random
-    const key = this.#drawKey()
-    const value = `${number}`.padEnd(random.whole(1, this.#plan.maxValueLength), '.')
-    switch (random.whole(1, 6)) {
-      case 1:
-        return { type: 'append', key, value: `${number},` }
-      case 2:
-        return { type: 'delete', key }
-      case 3:
-        return { type: 'compare-and-set', key, from: null, to: value }
-      default:
-        return { type: 'put', key, value }
-    }
+  #isRead(input: unknown): boolean {
+    return this.#parts.workload.isRead?.(input) ?? false
   }
 
   /** To the microsecond, which people can read. */
   get #now(): number {
-    return Math.round(this.#cluster.clock.now * 1000) / 1000
+    return Math.round(this.#parts.cluster.clock.now * 1000) / 1000
   }
 
-  #record(
-    number: number,
-    client: number,
-    input: KeyValueInput,
-    calledAt: number,
-    output: KeyValueOutput | undefined,
-  ): void {
-    const returnedAt = output === undefined ? Number.POSITIVE_INFINITY : this.#now
-    this.#recorded({ number, operation: { input, calledAt, returnedAt, output, client } })
+  #record(number: number, operation: Omit<Operation<unknown, unknown>, 'returnedAt'>): void {
+    const isAnswered = operation.output !== undefined
+    const returnedAt = isAnswered ? this.#now : Number.POSITIVE_INFINITY
+    this.#parts.recorded({ number, operation: { ...operation, returnedAt } })
   }
 }
 

@@ -14,9 +14,11 @@ import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 import { VirtualNetwork } from './virtual-network.ts'
+import type { AnyWorkload } from './workload.ts'
 
 export interface ClusterParts {
   readonly plan: Plan
+  readonly workload: AnyWorkload
   readonly clock: VirtualClock
   readonly random: Random
   readonly observer: Required<Observer>
@@ -30,6 +32,7 @@ export interface ClusterParts {
 /** All computers and the network between them. */
 export class Cluster implements WorldView {
   readonly founders: Membership
+  readonly workload: AnyWorkload
   readonly clock: VirtualClock
   readonly network: VirtualNetwork
   readonly #parts: ClusterParts
@@ -41,6 +44,7 @@ export class Cluster implements WorldView {
     const { plan, clock, random } = parts
     this.#parts = parts
     this.clock = clock
+    this.workload = parts.workload
     this.network = new VirtualNetwork({
       clock,
       random: random.derive('network'),
@@ -76,6 +80,7 @@ export class Cluster implements WorldView {
       founders,
       contacts: this.ids.map((other) => ({ id: other, address: other })),
       options: plan.options,
+      openMachine: () => parts.workload.open(),
       drift: 1 + (own.next() * 2 - 1) * plan.drift,
       turnMs: plan.turnMs,
       applyMs: plan.isUneven && slowness < 1 ? 0 : plan.applyMs * slowness,

@@ -9,13 +9,14 @@ import {
   type RaftNode,
   startNode,
 } from '@coracle/raft-core'
-import { KeyValueMachine } from './key-value-machine.ts'
 import type { Ending, Life, Observer, Request } from './observer.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import { DiskCorruption } from './disk-content.ts'
 import { DiskFailure, type VirtualDisk } from './virtual-disk.ts'
 import type { Station, VirtualNetwork } from './virtual-network.ts'
+import { WatchedMachine } from './watched-machine.ts'
+import type { TestedMachine } from './workload.ts'
 
 export interface ComputerParts {
   readonly id: NodeId
@@ -32,6 +33,8 @@ export interface ComputerParts {
   readonly drift: number
   /** How long a turn of the event loop takes, on average. */
   readonly turnMs: number
+  /** A new state machine, for each life. */
+  readonly openMachine: () => TestedMachine<unknown, unknown>
   /** How long the state machine takes for a call, on average; 0 to answer at once. */
   readonly applyMs: number
   readonly observer: Required<Observer>
@@ -45,9 +48,9 @@ export interface ComputerParts {
 
 /** What runs on a computer between a start and a crash. */
 interface Running extends Life {
-  readonly machine: KeyValueMachine
+  readonly machine: WatchedMachine
   isAlive: boolean
-  node: RaftNode<string | null> | null
+  node: RaftNode | null
   readonly open: Map<Request, (ending: Ending) => void>
 }
 
@@ -73,13 +76,13 @@ export class Computer {
   }
 
   /** Running, and through with starting. */
-  get node(): RaftNode<string | null> | null {
+  get node(): RaftNode | null {
     return this.#running?.node ?? null
   }
 
   /** What a client that is connected to this node reads there. */
-  get machine(): KeyValueMachine | null {
-    return this.#running?.machine ?? null
+  get machine(): TestedMachine<unknown, unknown> | null {
+    return this.#running?.machine.inner ?? null
   }
 
   turnOn(): void {
@@ -93,10 +96,12 @@ export class Computer {
       isAlive: true,
       node: null,
       open: new Map(),
-      machine: new KeyValueMachine(
+      machine: new WatchedMachine(
+        this.#parts.openMachine(),
         {
           applied: (command) => life.isAlive && observer.applied(life, command),
           reached: (index, print) => life.isAlive && observer.reached(life, index, print),
+          digested: (index, digest) => life.isAlive && observer.digested(life, index, digest),
           restored: (index, print) => life.isAlive && observer.restored(life, index, print),
           work: () => this.#work(life),
         },
@@ -147,7 +152,7 @@ export class Computer {
   ask<Answer>(
     kind: Request['kind'],
     number: number,
-    ask: (node: RaftNode<string | null>) => Promise<Answer>,
+    ask: (node: RaftNode) => Promise<Answer>,
     positionOf: (answer: Answer) => { readonly index: number; readonly term: number },
     newcomers: readonly NodeId[] = [],
   ): Promise<{ readonly ending: Ending; readonly answer: Answer | null }> | null {
@@ -163,7 +168,7 @@ export class Computer {
         resolve({ ending, answer })
       }
       life.open.set(request, (ending) => settle(ending, null))
-      ask(life.node as RaftNode<string | null>).then(
+      ask(life.node as RaftNode).then(
         (answer) => settle({ type: 'done', ...positionOf(answer) }, answer),
         (error: unknown) => settle({ type: 'failed', code: codeOf(error) }, null),
       )

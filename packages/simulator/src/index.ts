@@ -7,3 +7,9 @@ export {
   type Tally,
   type Violation,
 } from './simulate.ts'
+export { FAULTS, type Fault } from './faults.ts'
+export { drawKeyValue } from './key-value-workload.ts'
+export type { Plan } from './plan.ts'
+export type * from './observer.ts'
+export type { Random } from './random.ts'
+export type { Load, TestedMachine, Workload } from './workload.ts'

@@ -12,6 +12,7 @@ import type {
 } from '@coracle/raft-core'
 import type { Recorded } from './clients.ts'
 import type { Fault } from './faults.ts'
+import type { AnyWorkload } from './workload.ts'
 
 /** What is on a node's disk at this moment, were its power cut. */
 export interface DiskView {
@@ -79,6 +80,8 @@ export interface Observer {
   restored?(life: Life, index: LogIndex, fingerprint: string): void
   /** The state machine has this fingerprint after the command at `index`. */
   reached?(life: Life, index: LogIndex, fingerprint: string): void
+  /** The state machine told its own digest after the command at `index`. */
+  digested?(life: Life, index: LogIndex, digest: string): void
   asked?(request: Request): void
   answered?(request: Request, ending: Ending): void
   /** Something was done to the cluster. */
@@ -107,6 +110,8 @@ export interface WorldView {
   statusOf(id: NodeId): NodeStatus | null
   /** What a node has on its disk, also while it is down. */
   diskOf(id: NodeId): DiskView
+  /** What the clients do with the state machine. */
+  readonly workload: AnyWorkload
   now(): number
 }
 
@@ -119,6 +124,7 @@ const EVENTS = [
   'applied',
   'restored',
   'reached',
+  'digested',
   'asked',
   'answered',
   'recorded',

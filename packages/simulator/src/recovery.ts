@@ -1,13 +1,10 @@
 import type { Membership, NodeId } from '@coracle/raft-core'
+import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
-import { encodeCommand } from './key-value-machine.ts'
 import type { Plan } from './plan.ts'
 import { isMember, isQuorum } from './quorum.ts'
 import type { Random } from './random.ts'
 import type { Roster } from './roster.ts'
-
-/** Far from the numbers of the clients' proposals. */
-const FIRST_NUMBER = 1_000_000
 
 const CALM_DISK = {
   meanLatencyMs: 1,
@@ -171,18 +168,16 @@ function breakForGood({ cluster, core, id, evil, friend: candidate }: Breaking):
  */
 export async function serveAll(
   cluster: Cluster,
+  clients: Clients,
   core: readonly NodeId[],
   service: { isUp: boolean },
 ): Promise<void> {
   let last = 0
-  let number = FIRST_NUMBER
   const isOut = (id: NodeId): boolean => !servingMembers(cluster, core).includes(id)
   for (const id of core) {
-    const written = await untilDone(cluster, () =>
-      isOut(id) ? last : write(cluster, id, (number += 1)),
-    )
+    const written = await untilDone(cluster, () => (isOut(id) ? last : clients.write(id)))
     last = Math.max(last, written)
-    await untilDone(cluster, () => (isOut(id) ? last : read(cluster, id)))
+    await untilDone(cluster, () => (isOut(id) ? last : clients.read(id)))
   }
   const isBehind = (id: NodeId): boolean => (cluster.statusOf(id)?.appliedIndex ?? 0) < last
   const isSettled = (): boolean => settledMembership(cluster, core) !== null
@@ -200,26 +195,4 @@ async function untilDone(
     if (index !== null) return index
     await cluster.clock.sleep(1)
   }
-}
-
-async function write(cluster: Cluster, id: NodeId, number: number): Promise<number | null> {
-  const input = { type: 'put', key: 'last', value: `${number}` } as const
-  const command = encodeCommand({ number, input })
-  const asked = await cluster.computer(id).ask(
-    'propose',
-    number,
-    (node) => node.propose(command),
-    (applied) => applied,
-  )
-  return asked?.answer?.index ?? null
-}
-
-async function read(cluster: Cluster, id: NodeId): Promise<number | null> {
-  const asked = await cluster.computer(id).ask(
-    'read',
-    0,
-    (node) => node.read(),
-    (index) => ({ index, term: 0 }),
-  )
-  return asked?.answer ?? null
 }

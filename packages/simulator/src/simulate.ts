@@ -4,6 +4,7 @@ import { Cluster } from './cluster.ts'
 import { Coverage } from './faults.ts'
 import { Fingerprint } from './fingerprint.ts'
 import { Audience, type Observer, type Property } from './observer.ts'
+import { keyValueWorkload } from './key-value-workload.ts'
 import { drawPlan, type Plan } from './plan.ts'
 import { PROPERTIES } from './properties/index.ts'
 import { createRandom } from './random.ts'
@@ -12,9 +13,12 @@ import { Roster } from './roster.ts'
 import { Story } from './story.ts'
 import { makeTrouble } from './troubles.ts'
 import { VirtualClock } from './virtual-clock.ts'
+import type { AnyWorkload, Workload } from './workload.ts'
 
-export interface SimulateOptions {
+export interface SimulateOptions<Input = unknown, Output = unknown> {
   readonly seed: number
+  /** The state machine, and what clients do with it. Default: a few keys and their values. */
+  readonly workload?: Workload<Input, Output>
   /** What is checked. Default: everything. */
   readonly properties?: readonly Property[]
   /** How many of the last lines of the story to keep. Default 200. */
@@ -59,8 +63,11 @@ export interface Tally {
  * First everything goes wrong that the seed wants, and no rule of Raft may break. Then a majority
  * becomes healthy while all else stays broken for ever, and the cluster must serve again.
  */
-export async function simulate(options: SimulateOptions): Promise<Report> {
+export async function simulate<Input, Output>(
+  options: SimulateOptions<Input, Output>,
+): Promise<Report> {
   const { seed } = options
+  const workload = (options.workload ?? keyValueWorkload()) as AnyWorkload
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new RangeError(`a seed is a whole number from 0, not ${seed}`)
   const random = createRandom(`coracle ${seed}`)
@@ -88,6 +95,7 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
     audience.add(listener)
   const cluster: Cluster = new Cluster({
     plan,
+    workload,
     clock,
     random,
     observer,
@@ -102,7 +110,13 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
   audience.add(roster.observer)
 
   for (const id of cluster.ids) cluster.start(id)
-  const clients = new Clients(cluster, plan, random.derive('clients'), observer.recorded)
+  const clients = new Clients({
+    cluster,
+    plan,
+    workload,
+    random: random.derive('clients'),
+    recorded: observer.recorded,
+  })
   const trouble = makeTrouble(cluster, plan, random.derive('troubles'))
   await clock.run(() => violation !== null || clock.now >= plan.safetyMs)
   trouble.stop()
@@ -111,7 +125,7 @@ export async function simulate(options: SimulateOptions): Promise<Report> {
   const core = healMajority(cluster, plan, random.derive('recovery'), roster)
   story.tell(`${core.join(' ')} are healthy from now on`)
   const service = { isUp: false }
-  const serving = serveAll(cluster, core, service)
+  const serving = serveAll(cluster, clients, core, service)
   const electionMs = plan.safetyMs / 50
   const requestMs = plan.options.tickMs * plan.options.requestTimeoutTicks * (1 + plan.drift)
   const deadline = clock.now + 150 * electionMs + 10 * requestMs

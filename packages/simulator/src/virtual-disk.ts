@@ -141,6 +141,9 @@ export class VirtualDisk implements DiskView {
   }
 }
 
+/** The node waits for what is read, and cannot go on without it. */
+const VITAL: { readonly isVital: boolean } = { isVital: true }
+
 /** What one life of a node sees of the disk. */
 class Session implements Storage {
   readonly #disk: VirtualDisk
@@ -279,7 +282,7 @@ class Session implements Storage {
   }
 
   async readSnapshot(): Promise<StoredSnapshot | null> {
-    const snapshot = await this.#beforeOrAfter(() => this.#content.snapshot)
+    const snapshot = await this.#beforeOrAfter(() => this.#content.snapshot, { isVital: false })
     if (snapshot === null) return null
     const { meta, chunks } = snapshot
     return { meta, bytes: bytesIn(chunks), chunks: this.#readChunks(chunks) }
@@ -290,7 +293,8 @@ class Session implements Storage {
   async *#readChunks(chunks: readonly Sealed[]): AsyncGenerator<Uint8Array> {
     for (const [at, sealed] of chunks.entries()) {
       await this.#take(this.#random.exponential(this.#disk.weather.meanLatencyMs / 4))
-      const chunk = this.#read(() => sealed.open(`chunk ${at} of the snapshot`))
+      const open = (): Uint8Array => sealed.open(`chunk ${at} of the snapshot`)
+      const chunk = this.#read(open, { isVital: false })
       const cut = this.#random.whole(0, chunk.length)
       if (cut > 0) yield chunk.subarray(0, cut)
       if (cut < chunk.length) yield chunk.subarray(cut)
@@ -311,14 +315,17 @@ class Session implements Storage {
     if (fails) throw new DiskFailure('the disk failed to write')
   }
 
-  async #beforeOrAfter<Value>(read: () => Value): Promise<Value> {
+  async #beforeOrAfter<Value>(read: () => Value, { isVital } = VITAL): Promise<Value> {
     const before = this.#random.chance(0.5) ? attempt(read) : null
     await this.#take(this.#latency())
-    return this.#read(before ?? read)
+    return this.#read(before ?? read, { isVital })
   }
 
-  /** What a checksum gives away is an error, never an answer. */
-  #read<Value>(read: () => Value): Value {
+  /**
+   * What a checksum gives away is an error, never an answer. A snapshot may be read for a stream that
+   * is over by then, and nobody cares.
+   */
+  #read<Value>(read: () => Value, { isVital } = VITAL): Value {
     try {
       if (this.#random.chance(this.#disk.weather.corruption)) {
         this.#befell('read corrupted')
@@ -326,7 +333,7 @@ class Session implements Storage {
       }
       return read()
     } catch (error) {
-      if (error instanceof DiskCorruption) this.#hooks.corrupted()
+      if (error instanceof DiskCorruption && isVital) this.#hooks.corrupted()
       throw error
     }
   }

@@ -100,6 +100,11 @@ export class Database {
     if (error instanceof StorageError) this.#failure ??= error
   }
 
+  /** Has LevelDB rewrite its tables, without what was deleted or replaced. */
+  async rewrite(): Promise<void> {
+    await this.#attempt(() => this.#engine.compactRange(Uint8Array.of(0), Uint8Array.of(0xff)))
+  }
+
   async close(): Promise<void> {
     await this.#engine.close()
   }

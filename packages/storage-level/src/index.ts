@@ -20,11 +20,19 @@ export interface LevelStorageOptions {
   readonly fsync?: boolean
 }
 
+export interface LevelDbStorage extends Storage {
+  /**
+   * Has LevelDB rewrite its tables now, without what was deleted or replaced. Reading and writing go
+   * on beside it. It does so by itself as well, sooner or later.
+   */
+  defragment(): Promise<void>
+}
+
 /**
  * A storage in a directory, on LevelDB. Nothing is opened before `load`, which rejects with a
  * {@link StorageError} if the directory is in use, damaged, or something else.
  */
-export function levelStorage(options: LevelStorageOptions): Storage {
+export function levelStorage(options: LevelStorageOptions): LevelDbStorage {
   const { location, fsync = true } = options
   if (typeof location !== 'string' || location === '')
     throw new TypeError('location must be the path of a directory')

@@ -133,6 +133,12 @@ export class LevelStorage implements Storage {
     return this.#open().snapshots.read()
   }
 
+  async defragment(): Promise<void> {
+    const { sweeper, database } = this.#open()
+    await sweeper.done()
+    await database.rewrite()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#dispose()
     await this.#disposal

@@ -143,3 +143,21 @@ test('what a crash left of an unfinished snapshot is removed after the next star
   await writeSnapshot(again, 2, 10)
   await eventually(async () => expect(await generations()).toEqual([kept + 8]))
 })
+
+test('defragmenting gives back what was removed, and changes nothing else', async () => {
+  await using storage = open()
+  await storage.load()
+  const size = async (): Promise<number> => {
+    await storage.defragment()
+    const { gte, lt } = entryKeys(0, 2 ** 50)
+    return (engine as ClassicLevel<Uint8Array, Uint8Array>).approximateSize(gte, lt)
+  }
+  await storage.append(batch(1, 2_000))
+  const before = await size()
+  await writeSnapshot(storage, 1_500, 1_000)
+  await storage.compact({ index: 1_500, term: 1 })
+  expect(await size()).toBeLessThan(before / 2)
+  expect(await entryIndexes()).toEqual(Array.from({ length: 499 }, (_, i) => 1_501 + i))
+  await storage.append(batch(2_000, 2_010))
+  expect(await storage.entries(2_000, 2_010, { maxBytes: 1 << 20 })).toHaveLength(10)
+})

@@ -9,9 +9,10 @@ import {
 } from '@grpc/grpc-js'
 import { formatAddress } from './address.ts'
 import { sharedOptions } from './dial.ts'
-import { readHello, welcomeMetadata } from './handshake.ts'
+import { agreedVersion, readHello, welcomeMetadata } from './handshake.ts'
 import type { Resolved, TlsMaterial } from './options.ts'
 import { type Bytes, SERVICE } from './service.ts'
+import { openSharedPort, type SharedPort } from './shared-port.ts'
 
 export type MessagesCall = ServerDuplexStream<Bytes, Bytes>
 export type SnapshotCall = ServerDuplexStream<Bytes, Bytes>
@@ -30,6 +31,7 @@ export class Listener {
   readonly #calls: Calls
   readonly #server: Server
   #port = 0
+  #shared: SharedPort | null = null
 
   constructor(options: Resolved, calls: Calls) {
     this.#options = options
@@ -43,10 +45,19 @@ export class Listener {
   }
 
   /** Resolves when peers can connect; rejects if they never will. */
-  listen(): Promise<void> {
-    const { listen, tls } = this.#options
+  async listen(): Promise<void> {
+    const { listen, tls, onHttp } = this.#options
     const where = formatAddress(listen.host, listen.port)
-    return new Promise((resolve, reject) => {
+    if (onHttp !== null && tls === null) {
+      this.#shared = await openSharedPort(this.#server, this.#options, onHttp).catch(
+        (cause: Error): never => {
+          throw new Error(`cannot listen on ${where}: ${cause.message}`, { cause })
+        },
+      )
+      this.#port = this.#shared.port
+      return
+    }
+    await new Promise<void>((resolve, reject) => {
       this.#server.bindAsync(where, credentialsOf(tls), (cause, port) => {
         this.#port = port
         if (cause === null) resolve()
@@ -63,6 +74,7 @@ export class Listener {
   /** Lets callers go in peace, but not for long. Nobody new gets in meanwhile. */
   async close(): Promise<void> {
     let timer: NodeJS.Timeout | undefined
+    this.#shared?.stop()
     const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
     const forced = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, GRACE_MS)
@@ -70,6 +82,7 @@ export class Listener {
     await Promise.race([closed, forced])
     clearTimeout(timer)
     this.#server.forceShutdown()
+    this.#shared?.close()
   }
 
   /** Somebody broke the rules. */
@@ -88,7 +101,7 @@ export class Listener {
     const { cluster, id } = this.#options
     const peer = readHello(call.metadata, cluster, id)
     if (peer instanceof Error) this.report(call.getPeer(), peer.message)
-    else call.sendMetadata(welcomeMetadata(cluster, id))
+    else call.sendMetadata(welcomeMetadata(cluster, id, agreedVersion(call.metadata)))
     return peer
   }
 }

@@ -1,4 +1,5 @@
 import type { NodeId } from '@coracle/raft-core'
+import type { Socket } from 'node:net'
 
 /** PEM texts. Peers must show a certificate that `ca` signed, unless told otherwise. */
 export interface TlsMaterial {
@@ -36,6 +37,12 @@ export interface GrpcTransportOptions {
   readonly tls?: TlsMaterial
   /** Called synchronously with every event; must not throw. */
   readonly trace?: (event: GrpcEvent) => void
+  /**
+   * Gets the connections that begin like HTTP/1 and not like gRPC, with nothing read from them, so that
+   * one port can answer both. They end with the transport. Under TLS there are none. Default: they are
+   * refused.
+   */
+  readonly onHttp?: (socket: Socket) => void
   /** The largest message, in bytes; more is neither sent nor taken. Default 64 MiB. */
   readonly maxMessageBytes?: number
   /** Bytes that wait to be sent to one peer; what does not fit is dropped. One message always fits. Default 64 MiB. */
@@ -50,8 +57,9 @@ export interface GrpcTransportOptions {
   readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<Omit<GrpcTransportOptions, 'tls'>> & {
+export type Resolved = Required<Omit<GrpcTransportOptions, 'tls' | 'onHttp'>> & {
   readonly tls: TlsMaterial | null
+  readonly onHttp: ((socket: Socket) => void) | null
 }
 
 const NUMBERS = {
@@ -81,6 +89,6 @@ export function resolveOptions(options: GrpcTransportOptions): Resolved {
     if (bytes < 1 || bytes > 255)
       throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
   }
-  const { id, cluster, listen, tls = null, trace = (): void => {} } = options
-  return { id, cluster, listen: { ...listen }, tls, trace, ...numbers }
+  const { id, cluster, listen, tls = null, onHttp = null, trace = (): void => {} } = options
+  return { id, cluster, listen: { ...listen }, tls, onHttp, trace, ...numbers }
 }

@@ -1,6 +1,7 @@
 import { encodeMessage } from '@coracle/raft-core/codec'
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import * as fc from 'fast-check'
+import { createServer as createHttpServer } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { FRAME_HEADER_BYTES, seal } from '../src/frame.ts'
@@ -65,6 +66,26 @@ describe('whoever answers must be the peer that was called', () => {
       expect(a.events[0]).toMatchObject({ type: 'peer-unreachable', address })
     },
   )
+})
+
+describe('one port for gRPC and for HTTP', () => {
+  test('whoever speaks HTTP/1 is handed over, unread, and peers are not', async () => {
+    const server = createHttpServer((request, response) => response.end(`you want ${request.url}`))
+    onTestFinished(() => void server.close())
+    const node = await startNode('b', { onHttp: (socket) => server.emit('connection', socket) })
+    const answer = await fetch(`http://127.0.0.1:${node.port}/members`)
+    expect(await answer.text()).toBe('you want /members')
+    const { code } = await call(node, 'messages', new Metadata())
+    expect(code).toBe(status.FAILED_PRECONDITION)
+    await stillServes(node)
+  })
+
+  test('a caller that says nothing is let go', async () => {
+    const node = await startNode('b', { handshakeTimeoutMs: 50, onHttp: () => {} })
+    const socket = connect(node.port, '127.0.0.1')
+    await new Promise((resolve) => socket.once('close', resolve))
+    await stillServes(node)
+  })
 })
 
 describe('garbage', () => {

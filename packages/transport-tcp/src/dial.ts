@@ -8,8 +8,9 @@ import { MAGIC } from './frame.ts'
 import {
   decodeWelcome,
   encodeHello,
+  MAX_VERSION,
+  MIN_VERSION,
   objectionToAnswer,
-  PROTOCOL_VERSION,
   type Purpose,
 } from './handshake.ts'
 import type { Resolved } from './options.ts'
@@ -52,7 +53,7 @@ function openSocket({ tls }: Resolved, address: string): Socket {
 function shakeHands(connection: Connection, options: Resolved, call: Call): Promise<void> {
   const { id: from, cluster } = options
   const { peer: to, purpose } = call
-  const versions = { minVersion: PROTOCOL_VERSION, maxVersion: PROTOCOL_VERSION }
+  const versions = { minVersion: MIN_VERSION, maxVersion: MAX_VERSION }
   connection.write(MAGIC, encodeHello({ cluster, from, to, purpose, ...versions }))
   return new Promise((resolve, reject) => {
     connection.onClosed(reject)

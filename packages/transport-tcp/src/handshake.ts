@@ -3,8 +3,12 @@ import type { NodeId } from '@coracle/raft-core'
 import { Reader, Writer } from '@coracle/raft-core/codec'
 import { FRAME_HEADER_BYTES, ProtocolError, seal } from './frame.ts'
 
-/** What is spoken after the handshake. Raised when it changes, and then a range is offered. */
-export const PROTOCOL_VERSION = 1
+/**
+ * What may be spoken after the handshake: the highest version that both ends know. New types and
+ * fields of messages need no new version, for a reader passes over what it does not know.
+ */
+export const MIN_VERSION = 1
+export const MAX_VERSION = 1
 
 /** No handshake is longer. */
 export const MAX_HANDSHAKE_BYTES = 2_048
@@ -76,10 +80,15 @@ export function decodeWelcome(payload: Uint8Array): Welcome {
   return { cluster, id, version, refused: taken ? null : why }
 }
 
+/** The highest version that a caller and this node know, if there is no objection to it. */
+export function agreedVersion(hello: Hello): number {
+  return Math.min(hello.maxVersion, MAX_VERSION)
+}
+
 /** Why a call is not for this node, or null if it is. */
 export function objectionTo(hello: Hello, cluster: string, id: NodeId): string | null {
-  if (hello.minVersion > PROTOCOL_VERSION || hello.maxVersion < PROTOCOL_VERSION)
-    return `it speaks versions ${hello.minVersion} to ${hello.maxVersion}, and this node ${PROTOCOL_VERSION}`
+  if (hello.minVersion > MAX_VERSION || hello.maxVersion < MIN_VERSION)
+    return `it speaks versions ${hello.minVersion} to ${hello.maxVersion}, and this node ${MIN_VERSION} to ${MAX_VERSION}`
   if (hello.cluster !== cluster)
     return `it is of cluster ${hello.cluster}, and this node of ${cluster}`
   if (hello.to !== id) return `it looks for node ${hello.to}, and this is ${id}`
@@ -92,7 +101,8 @@ export function objectionToAnswer(welcome: Welcome, cluster: string, peer: NodeI
   if (welcome.refused !== null) return `refused: ${welcome.refused}`
   if (welcome.cluster !== cluster) return `it is of cluster ${welcome.cluster}, not ${cluster}`
   if (welcome.id !== peer) return `it is node ${welcome.id}, not ${peer}`
-  if (welcome.version !== PROTOCOL_VERSION) return `it speaks version ${welcome.version}`
+  if (welcome.version < MIN_VERSION || welcome.version > MAX_VERSION)
+    return `it speaks version ${welcome.version}`
   return null
 }
 

@@ -12,10 +12,10 @@ import { formatAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import { MAGIC, ProtocolError } from './frame.ts'
 import {
+  agreedVersion,
   decodeHello,
   encodeWelcome,
   objectionTo,
-  PROTOCOL_VERSION,
   type Hello,
   type Purpose,
 } from './handshake.ts'
@@ -49,7 +49,7 @@ export class Listener {
     this.#server.maxConnections = options.maxConnections
     this.#server.on('connection', (socket) => this.#track(socket))
     this.#server.on(tls === null ? 'connection' : 'secureConnection', (socket) =>
-      this.#accept(socket),
+      this.#greet(socket),
     )
     this.#server.on('tlsClientError', (error, socket) => {
       this.#report(remoteOf(socket), `TLS failed: ${error.message}`)
@@ -98,6 +98,25 @@ export class Listener {
     socket.on('close', () => this.#sockets.delete(socket))
   }
 
+  /** Whoever opens with something else than peers do may want to speak HTTP. */
+  #greet(socket: Socket): void {
+    const { onHttp, handshakeTimeoutMs } = this.#options
+    if (onHttp === null) return this.#accept(socket)
+    const deadline = setTimeout(() => {
+      this.#report(remoteOf(socket), 'the handshake took too long')
+      socket.destroy()
+    }, handshakeTimeoutMs)
+    socket.once('close', () => clearTimeout(deadline))
+    socket.once('data', (chunk: Uint8Array) => {
+      clearTimeout(deadline)
+      socket.pause()
+      socket.unshift(chunk)
+      if (looksLikeHttp(chunk)) onHttp(socket)
+      else this.#accept(socket)
+      process.nextTick(() => socket.resume())
+    })
+  }
+
   #accept(socket: Socket): void {
     const connection = new Connection(socket, this.#options)
     const remote = remoteOf(socket)
@@ -118,7 +137,8 @@ export class Listener {
   #answer(connection: Connection, hello: Hello, remote: string): void {
     const { id, cluster, maxMessageBytes } = this.#options
     const refused = objectionTo(hello, cluster, id)
-    connection.write(MAGIC, encodeWelcome({ cluster, id, version: PROTOCOL_VERSION, refused }))
+    const version = agreedVersion(hello)
+    connection.write(MAGIC, encodeWelcome({ cluster, id, version, refused }))
     if (refused !== null) {
       this.#report(remote, refused)
       this.#dismiss(connection, refused)
@@ -138,6 +158,12 @@ export class Listener {
   #report(remote: string, why: string): void {
     this.#options.trace({ type: 'connection-refused', remote, why })
   }
+}
+
+/** The name of a method, in capitals: not what peers open with, and not HTTP/2. */
+function looksLikeHttp(chunk: Uint8Array): boolean {
+  const opening = String.fromCharCode(...chunk.subarray(0, 3))
+  return /^[A-Z]/.test(opening) && chunk[0] !== MAGIC[0] && opening !== 'PRI'
 }
 
 function remoteOf(socket: Socket): string {

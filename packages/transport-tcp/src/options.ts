@@ -1,4 +1,5 @@
 import type { NodeId } from '@coracle/raft-core'
+import type { Socket } from 'node:net'
 import type { PeerCertificate, SecureContextOptions } from 'node:tls'
 
 /** A node's certificate and whom it trusts. Peers must show a certificate too, unless told otherwise. */
@@ -36,6 +37,12 @@ export interface TcpTransportOptions {
   readonly tls?: TlsMaterial
   /** Called synchronously with every event; must not throw. */
   readonly trace?: (event: TcpEvent) => void
+  /**
+   * Gets the connections that begin like HTTP/1 and not like a peer's, with nothing read from them, so
+   * that one port can answer both. They count as connections, and end with the transport. Default:
+   * they are refused.
+   */
+  readonly onHttp?: (socket: Socket) => void
   /** The largest message, in bytes; more is neither sent nor taken. Default 64 MiB. */
   readonly maxMessageBytes?: number
   /** Bytes that wait to be sent to one peer; what does not fit is dropped. One message always fits. Default 64 MiB. */
@@ -54,8 +61,9 @@ export interface TcpTransportOptions {
   readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<Omit<TcpTransportOptions, 'tls'>> & {
+export type Resolved = Required<Omit<TcpTransportOptions, 'tls' | 'onHttp'>> & {
   readonly tls: TlsMaterial | null
+  readonly onHttp: ((socket: Socket) => void) | null
 }
 
 const NUMBERS = {
@@ -88,6 +96,6 @@ export function resolveOptions(options: TcpTransportOptions): Resolved {
     if (bytes < 1 || bytes > 255)
       throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
   }
-  const { id, cluster, listen, tls = null, trace = (): void => {} } = options
-  return { id, cluster, listen: { ...listen }, tls, trace, ...numbers }
+  const { id, cluster, listen, tls = null, onHttp = null, trace = (): void => {} } = options
+  return { id, cluster, listen: { ...listen }, tls, onHttp, trace, ...numbers }
 }

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { MAGIC } from '../src/frame.ts'
@@ -46,6 +47,30 @@ describe('a stranger is turned away with a reason, and disturbs nobody', () => {
 
   test('a caller that says nothing', async () => {
     const node = await startNode('b', { handshakeTimeoutMs: 50 })
+    await call(node.port).closed
+    expect(refusals(node)).toEqual(['the handshake took too long'])
+    await stillServes(node)
+  })
+
+  test('whoever speaks HTTP is handed over, unread, where that is wanted', async () => {
+    const server = createHttpServer((request, response) => response.end(`you want ${request.url}`))
+    onTestFinished(() => void server.close())
+    const node = await startNode('b', { onHttp: (socket) => server.emit('connection', socket) })
+    const answer = await fetch(`http://127.0.0.1:${node.port}/members`)
+    expect(await answer.text()).toBe('you want /members')
+    expect(refusals(node)).toEqual([])
+    const { socket, closed } = call(node.port)
+    socket.write(text('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'))
+    await until(() => refusals(node).length > 0)
+    expect(refusals(node)).toEqual([expect.stringContaining('it speaks HTTP/2')])
+    socket.end()
+    socket.resume()
+    await closed
+    await stillServes(node)
+  })
+
+  test('a caller that says nothing where HTTP is wanted, too', async () => {
+    const node = await startNode('b', { handshakeTimeoutMs: 50, onHttp: () => {} })
     await call(node.port).closed
     expect(refusals(node)).toEqual(['the handshake took too long'])
     await stillServes(node)

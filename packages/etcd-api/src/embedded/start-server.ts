@@ -1,5 +1,5 @@
 /** A whole etcd in the process: for tests, for tools, for programs that need one member and no more. */
-import { kvStateMachine, type KvResult } from '@coracle/kv-state-machine'
+import { encodeCommand, kvStateMachine, type KvResult } from '@coracle/kv-state-machine'
 import { bootstrapMembership, type RaftNode, startNode, type Storage } from '@coracle/raft-core'
 import { memoryStorage } from '@coracle/storage-memory'
 import { memoryNetwork } from '@coracle/transport-memory'
@@ -23,6 +23,13 @@ export interface StartServerOptions extends Pick<
 /** A new cluster of one, or the one that the storage knows, under the same ids each time. */
 const PEER_URL = 'http://localhost:2380'
 const TOKEN = 'etcd-cluster'
+
+/** Clients that ask for the members are told where this one listens. Takes a leader, and waits for it. */
+async function publish(node: RaftNode<KvResult>, addresses: readonly string[]): Promise<void> {
+  const clientUrls = addresses.map((address) => `http://${address}`)
+  const request = { id: node.id, name: 'default', clientUrls }
+  await node.propose(encodeCommand({ type: 'publish-member', request }))
+}
 
 /** Nobody is to be waited for: the only voter leads after a tenth of a second or two. */
 const TICKS = { tickMs: 10, heartbeatTicks: 1, electionTicks: 10 }
@@ -70,7 +77,7 @@ export async function startServer(options: StartServerOptions = {}): Promise<Etc
       listen,
     })
     disposables.unshift(server)
-    await node.read()
+    await publish(node, server.addresses)
     let disposed: Promise<void> | undefined
     return { ...server, [Symbol.asyncDispose]: () => (disposed ??= dispose()) }
   } catch (error) {

@@ -37,7 +37,9 @@ export function httpServer(options: HttpServerOptions): HttpServer {
     if (gateway?.serve(url.pathname, exchange) === true) return
     serveEndpoint(endpoints, url, exchange).catch(() => request.socket.destroy())
   }
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS }, answer)
+  // Bodies may take as long as they like: a watch takes requests for as long as it lasts.
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
+  const server = createServer(limits, answer)
   // Watching over slow clients begins when a server listens, and this one never does.
   server.emit('listening')
   return {
@@ -47,7 +49,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
     },
     close() {
       isClosing = true
-      server.closeIdleConnections()
+      // Ends the connections that are idle now; the others end with their requests.
       server.close()
     },
   }

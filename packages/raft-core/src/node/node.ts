@@ -17,7 +17,9 @@ import type {
 } from '../types.ts'
 import { restoreSnapshot } from './applier.ts'
 import type { Consistency } from './reads.ts'
+import type { Replacement } from './replace-member.ts'
 import { RunLoop } from './run-loop.ts'
+import type { SnapshotProgress } from './snapshots.ts'
 
 export interface Waiting {
   /** Ends the wait with the signal's reason. It does not take back what was asked for. */
@@ -97,6 +99,14 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
     options?: Waiting & { readonly expectedIndex?: LogIndex },
   ): Promise<Membership>
 
+  /**
+   * Replaces one member by another that has an empty storage: adds it as a learner, waits until its
+   * log is there, and gives it the old one's vote in one joint change, so that there is never one
+   * vote less. Only a leader can. If the wait ends early, what was done stays done, and asking again
+   * goes on from there. Rejects as `changeMembership` does.
+   */
+  replaceMember(replacement: Replacement, options?: Waiting): Promise<Membership>
+
   /** Takes a snapshot now and forgets the log that it covers. Answers with what it covers. */
   snapshot(options?: Waiting): Promise<SnapshotMeta>
 
@@ -116,6 +126,12 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
   readonly stopped: Promise<Error | null>
 }
 
+/** What a leader knows of another node. */
+export interface PeerProgress extends PeerStatus {
+  /** The snapshot on its way to it, or null. */
+  readonly snapshot: SnapshotProgress | null
+}
+
 export interface NodeStatus {
   readonly id: NodeId
   readonly role: Role
@@ -124,6 +140,8 @@ export interface NodeStatus {
   /** The first and last entry in the log; `firstIndex` is one more than `lastIndex` if it is empty. */
   readonly firstIndex: LogIndex
   readonly lastIndex: LogIndex
+  /** The last entry that is on this node's own disk. */
+  readonly durableIndex: LogIndex
   readonly commitIndex: LogIndex
   readonly appliedIndex: LogIndex
   readonly snapshotIndex: LogIndex
@@ -133,7 +151,7 @@ export interface NodeStatus {
   /** The cluster has removed this node: it stops, for good. */
   readonly removed: boolean
   /** What a leader knows of each other node; empty on others. */
-  readonly peers: readonly PeerStatus[]
+  readonly peers: readonly PeerProgress[]
 }
 
 export interface StartOptions<Result> extends Partial<NodeOptions> {
@@ -205,10 +223,13 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     id,
     propose: (command, waiting = {}) => loop.propose(command, waiting),
     read: (waiting = {}) => loop.read(waiting),
-    forgetLeader: (waiting = {}) => loop.forgetLeader(waiting),
-    reconfigure: (changes, waiting = {}) => loop.reconfigure(changes, waiting),
-    transferLeadership: (to, waiting = {}) => loop.transferLeadership(to ?? null, waiting),
-    changeMembership: (changes, waiting = {}) => loop.changeMembership(changes, waiting),
+    forgetLeader: (waiting = {}) => loop.operations.forgetLeader(waiting),
+    reconfigure: (changes, waiting = {}) => loop.operations.reconfigure(changes, waiting),
+    transferLeadership: (to, waiting = {}) =>
+      loop.operations.transferLeadership(to ?? null, waiting),
+    changeMembership: (changes, waiting = {}) => loop.operations.changeMembership(changes, waiting),
+    replaceMember: (replacement, waiting = {}) =>
+      loop.operations.replaceMember(replacement, waiting),
     snapshot: (waiting = {}) => loop.snapshot(waiting),
     status: () => loop.status(),
     watch: (waiting = {}) => loop.watch(waiting),

@@ -48,13 +48,6 @@ interface Known {
   readonly reads: readonly Read[]
 }
 
-/** How things stand when a read comes in or a turn begins. */
-export interface ReadMoment {
-  readonly tick: number
-  readonly nowMs: number
-  readonly appliedIndex: LogIndex
-}
-
 /** Ask again after this many ticks without an answer: the question or the answer was lost. */
 const RETRY_TICKS = 5
 
@@ -87,13 +80,15 @@ export class Reads {
     this.#questionId = firstId
   }
 
+  get wantsTurn(): boolean {
+    return this.#fresh.length > 0
+  }
+
+  /** Waits until `index` is applied here; if it is null, asks the leader what index that is. */
   read(
-    consistency: Consistency,
-    { nowMs, appliedIndex }: ReadMoment,
+    index: LogIndex | null,
     { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal | undefined },
   ): Promise<LogIndex> {
-    const index = this.#sufficientIndex(consistency, nowMs)
-    if (index !== null && index <= appliedIndex) return Promise.resolve(appliedIndex)
     const { maxPendingReads } = this.#options
     if (this.#count >= maxPendingReads)
       return Promise.reject(new RaftError('UNAVAILABLE', `${maxPendingReads} reads are waiting`))
@@ -119,9 +114,11 @@ export class Reads {
     })
   }
 
-  /** The index that is enough for such a read, if no leader need be asked for it. */
-  #sufficientIndex(consistency: Consistency, nowMs: number): LogIndex | null {
-    if (consistency === 'linearizable') return null
+  /** The index that is enough for such a read, or null if the leader has to be asked. */
+  sufficientIndex(
+    consistency: Exclude<Consistency, 'linearizable'>,
+    nowMs: number,
+  ): LogIndex | null {
     if ('atLeast' in consistency) return consistency.atLeast
     const sinceMs = nowMs - consistency.maxLagMs
     if (this.#currentAsOfMs >= sinceMs) return 0
@@ -130,8 +127,7 @@ export class Reads {
   }
 
   /** Everything that came since the last turn asks now, as one question. */
-  ask(raft: Raft, { tick, nowMs }: Pick<ReadMoment, 'tick' | 'nowMs'>): void {
-    if (this.#fresh.length === 0) return
+  ask(raft: Raft, { tick, nowMs }: { readonly tick: number; readonly nowMs: number }): void {
     this.#questionId += 1
     this.#asked.set(this.#questionId, { reads: this.#fresh, tick, askedAtMs: nowMs })
     this.#fresh = []

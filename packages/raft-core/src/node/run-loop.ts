@@ -4,21 +4,15 @@ import type { OpenSnapshot, Transport } from '../contracts/transport.ts'
 import type { Environment } from '../environment.ts'
 import { RaftError } from '../errors.ts'
 import type { InstallSnapshot, Message } from '../messages.ts'
-import { changeOptions, type LiveOptions, type NodeOptions } from '../options.ts'
+import type { NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
-import type {
-  LogIndex,
-  Membership,
-  MembershipChange,
-  NodeId,
-  Peer,
-  SnapshotMeta,
-} from '../types.ts'
+import type { LogIndex, NodeId, Peer, SnapshotMeta } from '../types.ts'
 import { Addresses, type Introduction, isIntroduction } from './addresses.ts'
 import { Applier } from './applier.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
 import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
+import { Operations } from './operations.ts'
 import { Proposals } from './proposals.ts'
 import { checkConsistency, Reads } from './reads.ts'
 import { Snapshots } from './snapshots.ts'
@@ -38,12 +32,6 @@ export interface LoopParts<Result> {
   readonly snapshot: SnapshotMeta | null
   readonly contacts: readonly Peer[]
 }
-
-const REFUSALS = {
-  'not-leader': 'NOT_LEADER',
-  pending: 'MEMBERSHIP_CHANGE_PENDING',
-  invalid: 'MEMBERSHIP_CHANGE_REFUSED',
-} as const
 
 /**
  * The one place that drives the protocol, one turn at a time. Whatever arrives waits for the next
@@ -66,14 +54,16 @@ export class RunLoop<Result> {
   readonly #abort = new AbortController()
 
   readonly #turns: Turns
+  /** What else is asked of a node, beside commands and reads. */
+  readonly operations: Operations
   readonly #writes: Writes
   readonly #watchers = new Watchers()
 
   #inbox: Message[] = []
+  /** Peers that messages were lost to; one that is reported again before its turn is one. */
+  readonly #unreachable = new Set<NodeId>()
   #tickIsDue = false
   #ticks = 0
-  /** Calls from outside that wait for more than one turn. */
-  #operations = 0
   #stopTicking: () => void = () => {}
 
   /** Work under way that the storage or the transport must outlive. */
@@ -95,6 +85,12 @@ export class RunLoop<Result> {
     this.#trace = parts.trace
     this.#addresses = new Addresses(parts.transport, parts.contacts)
     this.#turns = new Turns(parts.environment, () => this.#turnSafely())
+    this.operations = new Operations({
+      raft: parts.raft,
+      turns: this.#turns,
+      options: parts.options,
+      restartTicking: () => this.#startTicking(),
+    })
     this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
     const firstId = drawFirstId(parts.environment)
     this.#proposals = new Proposals(parts.options, firstId)
@@ -133,7 +129,7 @@ export class RunLoop<Result> {
     await this.#transport.start({
       onMessage: (message) => this.#receive(message),
       onSnapshot: (message, open) => this.#receiveSnapshot(message, open),
-      onUnreachable: (peer) => this.#turns.enqueue(() => this.#raft.peerUnreachable(peer)),
+      onUnreachable: (peer) => this.#lose(peer),
     })
     this.#addresses.follow(this.#raft.membership.peers)
     this.#startTicking()
@@ -174,99 +170,18 @@ export class RunLoop<Result> {
     } catch (error) {
       return Promise.reject(error)
     }
+    const index =
+      consistency === 'linearizable'
+        ? null
+        : this.#reads.sufficientIndex(consistency, this.#environment.now())
+    const { appliedIndex } = this.#raft
+    if (index !== null && index <= appliedIndex) return Promise.resolve(appliedIndex)
     this.#turns.request()
-    const moment = {
-      tick: this.#ticks,
-      nowMs: this.#environment.now(),
-      appliedIndex: this.#raft.appliedIndex,
-    }
-    return this.#reads.read(consistency, moment, { deadline: this.#deadline(), signal })
-  }
-
-  async forgetLeader({ signal }: Waiting): Promise<boolean> {
-    signal?.throwIfAborted()
-    if (this.#options.reads === 'lease')
-      throw new TypeError("with reads: 'lease', a follower may not forget its leader")
-    return this.#turns.enter(() => this.#raft.forgetLeader())
-  }
-
-  async reconfigure(changes: Partial<LiveOptions>, { signal }: Waiting): Promise<NodeOptions> {
-    signal?.throwIfAborted()
-    changeOptions(this.#options, changes)
-    return this.#turns.enter(() => {
-      const next = changeOptions(this.#options, changes)
-      const isSameTick = next.tickMs === this.#options.tickMs
-      Object.assign(this.#options, next)
-      this.#raft.reconfigure(this.#options)
-      if (!isSameTick) this.#startTicking()
-      return next
-    })
-  }
-
-  transferLeadership(to: NodeId | null, waiting: Waiting): Promise<void> {
-    return this.#operate(() => this.#transferLeadership(to, waiting))
-  }
-
-  /** Whoever asks for something that takes a while takes up room until it is done. */
-  async #operate<Value>(operation: () => Promise<Value>): Promise<Value> {
-    const { maxPendingOperations } = this.#options
-    if (this.#operations >= maxPendingOperations)
-      throw new RaftError('UNAVAILABLE', `${maxPendingOperations} operations are under way`)
-    this.#operations += 1
-    try {
-      return await operation()
-    } finally {
-      this.#operations -= 1
-    }
-  }
-
-  async #transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
-    signal?.throwIfAborted()
-    const heir = await this.#turns.enter(() => {
-      const { role, leader } = this.#raft
-      if (role !== 'leader')
-        throw new RaftError('NOT_LEADER', 'only a leader hands over', { leader })
-      return this.#raft.transferLeadership(to)
-    })
-    if (heir === null) throw new RaftError('UNAVAILABLE', 'no other voter can take over')
-    const role = await this.#turns.eventually(
-      () => (this.#raft.role === 'leader' && this.#raft.transferring ? null : this.#raft.role),
-      signal,
-    )
-    if (role === 'leader')
-      throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`)
-  }
-
-  changeMembership(
-    changes: readonly MembershipChange[],
-    waiting: Waiting & { readonly expectedIndex?: LogIndex },
-  ): Promise<Membership> {
-    return this.#operate(() => this.#changeMembership(changes, waiting))
-  }
-
-  async #changeMembership(
-    changes: readonly MembershipChange[],
-    { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
-  ): Promise<Membership> {
-    signal?.throwIfAborted()
-    const term = await this.#turns.enter(() => {
-      const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
-      if ('refused' in outcome)
-        throw new RaftError(REFUSALS[outcome.refused], outcome.why, { leader: this.#raft.leader })
-      return this.#raft.term
-    })
-    return this.#turns.eventually(() => {
-      const { membership, membershipIndex, appliedIndex } = this.#raft
-      const isDone = membershipIndex <= appliedIndex && membership.outgoing.length === 0
-      if (this.#raft.term === term) return isDone ? membership : null
-      throw new RaftError('OUTCOME_UNKNOWN', 'leadership changed before the change was complete', {
-        leader: this.#raft.leader,
-      })
-    }, signal)
+    return this.#reads.read(index, { deadline: this.#deadline(), signal })
   }
 
   snapshot(waiting: Waiting): Promise<SnapshotMeta> {
-    return this.#operate(() => this.#snapshot(waiting))
+    return this.operations.count(() => this.#snapshot(waiting))
   }
 
   async #snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
@@ -290,13 +205,17 @@ export class RunLoop<Result> {
       leader: raft.leader,
       firstIndex: raft.firstIndex,
       lastIndex: raft.lastIndex,
+      durableIndex: raft.durableIndex,
       commitIndex: raft.commitIndex,
       appliedIndex: raft.appliedIndex,
       snapshotIndex: this.#snapshots.index,
       membership: raft.membership,
       membershipIndex: raft.membershipIndex,
       removed: raft.isRemoved,
-      peers: raft.peers,
+      peers: raft.peers.map((peer) => ({
+        ...peer,
+        snapshot: this.#snapshots.sendingTo(peer.id),
+      })),
     }
   }
 
@@ -318,6 +237,12 @@ export class RunLoop<Result> {
     this.#turns.request()
   }
 
+  #lose(peer: NodeId): void {
+    if (this.#stopped) return
+    this.#unreachable.add(peer)
+    this.#turns.request()
+  }
+
   #turnSafely(): void {
     try {
       this.#turn()
@@ -329,14 +254,13 @@ export class RunLoop<Result> {
   #turn(): void {
     this.#raft.clock(this.#environment.now())
     this.#stepMessages()
+    for (const peer of this.#unreachable) this.#raft.peerUnreachable(peer)
+    this.#unreachable.clear()
     this.#turns.runJobs()
     this.#tick()
     this.#noticeLeader()
     this.#handOnProposals()
-    const nowMs = this.#environment.now()
-    this.#reads.ask(this.#raft, { tick: this.#ticks, nowMs })
-    // A lease is judged by the time at which reads are answered, not by that at which the turn began.
-    this.#raft.clock(nowMs)
+    if (this.#reads.wantsTurn) this.#askReads()
     this.#carryOut(this.#raft.effects())
     this.#applyCommitted()
     this.#announceChanges()
@@ -394,6 +318,13 @@ export class RunLoop<Result> {
       forwardProposals(raft, this.#proposals, raft.leader, (message) =>
         this.#transport.send(message),
       )
+  }
+
+  #askReads(): void {
+    const nowMs = this.#environment.now()
+    this.#reads.ask(this.#raft, { tick: this.#ticks, nowMs })
+    // A lease must last until the reads have come, and some may have come since the turn began.
+    this.#raft.clock(nowMs)
   }
 
   #carryOut(effects: Effects): void {

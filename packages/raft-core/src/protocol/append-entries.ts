@@ -172,7 +172,7 @@ function sendHeartbeat(raft: RaftState, peer: Progress): void {
 export function tickPeer(raft: RaftState, peer: Progress, isHeartbeatDue: boolean): void {
   const flows = peer.appended && peer.answered
   if (isHeartbeatDue) {
-    const isNeeded = !(flows && peer.flowed) || needsHeartbeat(raft, peer)
+    const isNeeded = !(flows && peer.flowed) || needsHeartbeat(raft)
     recoverLostMessage(raft, peer)
     if (isNeeded) sendHeartbeat(raft, peer)
   }
@@ -185,8 +185,8 @@ export function tickPeer(raft: RaftState, peer: Progress, isHeartbeatDue: boolea
  * appends flow, they stand in for heartbeats only while they are answered and no read waits for that;
  * and while followers are patient, for what comes instead may have come a tick earlier.
  */
-function needsHeartbeat({ reads, doubtedRound, options }: RaftState, peer: Progress): boolean {
-  if (peer.state !== 'replicate' || reads.pending.length > 0 || doubtedRound > 0) return true
+function needsHeartbeat({ reads, doubtedRound, options }: RaftState): boolean {
+  if (reads.pending.length > 0 || doubtedRound > 0) return true
   return options.heartbeatTicks + 1 >= options.electionTicks
 }
 
@@ -228,6 +228,7 @@ function heard(raft: RaftState, message: AppendEntriesReply | HeartbeatReply): P
     return null
   }
   peer.active = true
+  peer.silentTicks = 0
   peer.answered = true
   acknowledgeRound(raft, peer, message.round)
   return peer

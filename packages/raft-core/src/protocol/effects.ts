@@ -148,11 +148,11 @@ function isUnsaved(raft: RaftState): boolean {
   return outbox.hardStateChanged || outbox.reset !== null || log.unsavedFrom <= log.lastIndex
 }
 
-/** Says all that the earlier one did, or as much as is still of use: terms only ever grow. */
+/** Says all that the earlier one did, as far as it is still of use: terms only ever grow. */
 function supersedes(message: Message, earlier: Message): boolean {
   if (message.type !== earlier.type || message.to !== earlier.to) return false
   if (message.type !== 'append-entries-reply' || earlier.type !== 'append-entries-reply')
     return true
   if (message.accepted !== earlier.accepted) return false
-  return !message.accepted || message.index >= earlier.index || message.term > earlier.term
+  return !message.accepted || message.index >= earlier.index
 }

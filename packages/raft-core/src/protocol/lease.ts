@@ -1,4 +1,3 @@
-import { knowsCommitted } from './commit.ts'
 import { quorumValue } from './quorum.ts'
 import { ackedRoundOf, electionMs, membership, type RaftState } from './state.ts'
 
@@ -24,10 +23,13 @@ export function stampRound(raft: RaftState): void {
   if (lease.stamps.length > options.electionTicks) lease.stamps.shift()
 }
 
-/** May this leader answer a read now, without asking whether it still leads? */
+/**
+ * May this leader answer reads now, without asking whether it still leads? What they have to see, it
+ * knows only once an entry of its term is committed (§8), which is asked before this.
+ */
 export function holdsLease(raft: RaftState): boolean {
   const { lease, now, options } = raft
-  if (options.reads !== 'lease' || lease.isGivenUp || !knowsCommitted(raft)) return false
+  if (options.reads !== 'lease' || lease.isGivenUp) return false
   return now < leaseStart(raft) + electionMs(raft) * (1 - options.maxClockDrift)
 }
 

@@ -76,10 +76,13 @@ function appendMembership(raft: RaftState, next: Membership): LogIndex {
   return index
 }
 
-/** A learner whose log is this close to the leader's soon has all of it (thesis 4.2.1). */
-function hasCaughtUp(raft: RaftState, id: NodeId): boolean {
+/**
+ * A learner whose log is this close to the leader's soon has all of it (thesis 4.2.1). One that has
+ * never taken anything may not be there at all, however short the log is.
+ */
+export function hasCaughtUp(raft: RaftState, id: NodeId): boolean {
   const peer = progressOf(raft, id)
-  if (peer === null || !isHeard(peer)) return false
+  if (peer === null || !isHeard(peer) || peer.matchIndex === 0) return false
   return peer.matchIndex + raft.options.maxPromotionLag >= raft.log.lastIndex
 }
 

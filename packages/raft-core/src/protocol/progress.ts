@@ -33,6 +33,8 @@ export interface Progress {
   active: boolean
   /** It had, when that was: right after the check, nothing newer is known of anybody. */
   wasActive: boolean
+  /** Ticks since it has answered. */
+  silentTicks: number
   /** It has answered since the last heartbeat. */
   answered: boolean
   /** An append was sent to it since the last tick. */
@@ -48,8 +50,19 @@ export interface Progress {
 /** What a leader tells of another node. */
 export interface PeerStatus {
   readonly id: NodeId
+  /** `leaving`: no member any more, and fed until it has heard of that. */
+  readonly part: 'voter' | 'learner' | 'leaving'
   readonly state: ProgressState
+  /** The highest entry known to be in its log. */
   readonly matchIndex: LogIndex
+  /** The next entry to send; what lies between the two is on its way. */
+  readonly nextIndex: LogIndex
+  /** Append messages on their way to it. */
+  readonly inflightMessages: number
+  /** Entries in them, in bytes. */
+  readonly inflightBytes: number
+  /** Ticks since it was heard from, or since this node began to lead or the peer became a member. */
+  readonly silentTicks: number
   /** Heard from within the last election timeout, or the one before. */
   readonly active: boolean
 }
@@ -68,6 +81,7 @@ export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: num
     ackedRound: 0,
     // A new peer gets the benefit of the doubt until the next check of the quorum.
     active: true,
+    silentTicks: 0,
     wasActive: false,
     answered: false,
     appended: false,

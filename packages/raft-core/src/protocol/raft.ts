@@ -23,10 +23,15 @@ import {
   installSnapshot,
   wantsSnapshot,
 } from './install-snapshot.ts'
-import { changeMembership, continueChange, type MembershipOutcome } from './membership-change.ts'
+import {
+  changeMembership,
+  continueChange,
+  hasCaughtUp,
+  type MembershipOutcome,
+} from './membership-change.ts'
 import { entryBytes } from './log.ts'
 import { oweLease, owesLease } from './lease.ts'
-import { becomeProbe, isHeard, type PeerStatus } from './progress.ts'
+import { becomeProbe, isHeard, type PeerStatus, type Progress } from './progress.ts'
 import { isOnlyVoter } from './quorum.ts'
 import { requestRead, startReadRound } from './read-index.ts'
 import { noticeRemoval, takeReach, tickCallers } from './removal.ts'
@@ -103,6 +108,7 @@ export class Raft {
   /** One tick of time has passed. */
   tick(): void {
     tickCallers(this.#raft)
+    for (const peer of this.#raft.peers) peer.silentTicks += 1
     tick(this.#raft)
   }
 
@@ -300,6 +306,10 @@ export class Raft {
     return this.#raft.log.lastIndex
   }
 
+  get durableIndex(): LogIndex {
+    return this.#raft.log.stableIndex
+  }
+
   /** Is a leadership transfer under way? Proposals are refused meanwhile. */
   get transferring(): boolean {
     return this.#raft.transfer !== null
@@ -334,14 +344,30 @@ export class Raft {
     }
   }
 
+  /** Is this peer's log close enough to the leader's to be promoted? */
+  hasCaughtUp(id: NodeId): boolean {
+    return hasCaughtUp(this.#raft, id)
+  }
+
   get peers(): readonly PeerStatus[] {
+    const current = membership(this.#raft)
     return this.#raft.peers.map((peer) => ({
       id: peer.id,
+      part: partOf(peer, current),
       state: peer.state,
       matchIndex: peer.matchIndex,
+      nextIndex: peer.nextIndex,
+      inflightMessages: peer.inflight.count,
+      inflightBytes: peer.inflight.bytes,
+      silentTicks: peer.silentTicks,
       active: isHeard(peer),
     }))
   }
+}
+
+function partOf({ id, leavingTicks }: Progress, { learners }: Membership): PeerStatus['part'] {
+  if (leavingTicks > 0) return 'leaving'
+  return learners.includes(id) ? 'learner' : 'voter'
 }
 
 /** Takes up where the storage says this node left off, or starts the cluster it is told to start. */

@@ -28,7 +28,10 @@ export function passTime(raft: RaftState, now: number): void {
 function doubtLeadership(raft: RaftState): void {
   raft.trace?.({ type: 'leader-stalled', node: raft.id, term: raft.term, why: 'process' })
   raft.electionElapsed = 0
-  for (const peer of raft.peers) peer.active = false
+  for (const peer of raft.peers) {
+    peer.active = false
+    peer.wasActive = false
+  }
   raft.reads.round += 1
   raft.doubtedRound = raft.reads.round
   broadcastHeartbeat(raft)

@@ -62,17 +62,31 @@ export class TermRuns {
   lastAtMost(index: LogIndex, term: Term): LogIndex {
     let run = this.#runOf(index)
     if ((this.#term[run] as Term) <= term) return index
-    while (run > 0 && (this.#term[run] as Term) > term) run -= 1
+    run = lastUpTo(this.#term, term, run)
     return run === 0 && (this.#term[0] as Term) > term
       ? (this.#from[0] as LogIndex)
       : (this.#from[run + 1] as LogIndex) - 1
   }
 
-  /** The run that `index` falls into. Nearly always the last one. */
+  /**
+   * The run that `index` falls into. Nearly always the last one; but a log may have as many runs as
+   * entries, if none of its leaders lasted longer than one, so the others are searched by halves.
+   */
   #runOf(index: LogIndex): number {
     assert(index >= (this.#from[0] as LogIndex), 'no terms are known before the compacted position')
-    let run = this.#from.length - 1
-    while ((this.#from[run] as LogIndex) > index) run -= 1
-    return run
+    const last = this.#from.length - 1
+    return (this.#from[last] as LogIndex) <= index ? last : lastUpTo(this.#from, index, last)
   }
+}
+
+/** The place of the last number up to `limit` among the first `end` of ascending ones; 0 if there is none. */
+function lastUpTo(ascending: readonly number[], limit: number, end: number): number {
+  let found = 0
+  let beyond = end
+  while (beyond - found > 1) {
+    const middle = (found + beyond) >>> 1
+    if ((ascending[middle] as number) <= limit) found = middle
+    else beyond = middle
+  }
+  return found
 }

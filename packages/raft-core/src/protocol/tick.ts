@@ -27,7 +27,6 @@ function tickElection(raft: RaftState): void {
 function tickLeader(raft: RaftState): void {
   tickTransfer(raft)
   tickLeaving(raft)
-  // Before the check of the quorum, which forgets who was heard: an heir must have been.
   tickStalledDisk(raft)
   if (raft.role !== 'leader') return
   if (raft.electionElapsed >= raft.options.electionTicks) {

@@ -98,6 +98,17 @@ describe('reconfigure', () => {
     expect(await settled(world, node.reconfigure({}))).toMatchObject({ electionTicks: 10 })
   })
 
+  test('two that make sense alone and none together: the second is refused, and the node goes on', async () => {
+    await using world = await World.of(ids)
+    const { node } = world.at('a')
+    const first = watchOutcome(node.reconfigure({ heartbeatTicks: 5 }))
+    const second = watchOutcome(node.reconfigure({ electionTicks: 5 }))
+    await world.settle()
+    expect(first.value()).toMatchObject({ heartbeatTicks: 5, electionTicks: 10 })
+    expect(second.error()).toBeInstanceOf(RangeError)
+    expect(await settled(world, node.propose(text('x')))).toMatchObject({ index: 3 })
+  })
+
   test('STOPPED: the node was disposed', async () => {
     await using world = await World.of(ids)
     const { node } = world.at('a')
@@ -221,6 +232,15 @@ describe('every queue is bounded', () => {
     const after = [propose(60), propose(40)]
     await world.tick(2)
     expect(after.map(({ state }) => state())).toEqual(['done', 'done'])
+  })
+
+  test('who does not lead calls no command too large: the leader may take it', async () => {
+    await using world = await World.of(ids, { maxCommandBytes: 10 })
+    const commands = [new Uint8Array(50)]
+    await world.deliver({ type: 'propose', from: 'b', to: 'c', term: 2, id: 7, commands })
+    const [reply] = only(world.sent, 'propose-reply')
+    expect(reply).toMatchObject({ id: 7, accepted: 0 })
+    expect(reply!.first.index).toBeGreaterThan(0)
   })
 
   test('commands too large for the leader, from a node that takes larger ones: PROPOSAL_TOO_LARGE', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Consistency } from '../../src/node/reads.ts'
+import type { RaftEvent } from '../../src/trace.ts'
 import { only, text } from '../support/messages.ts'
 import { watchOutcome, World } from '../support/world.ts'
 
@@ -350,6 +351,27 @@ describe('reads under a lease', () => {
       await world.tick(1)
     }
     expect(served).toEqual([true, true, true, true, true, true, true, true, false, false])
+  })
+
+  test('the time counts at which a read is answered, not that at which its turn began', async () => {
+    let sleep = (): void => {}
+    const trace = (event: RaftEvent): void => {
+      if (event.type === 'message-received' && event.node === 'a') sleep()
+    }
+    await using world = await World.of(ids, { ...LEASES, trace })
+    world.tickMs = 100
+    await world.tick(3)
+    world.loses = ({ from }) => from === 'a'
+    sleep = () => {
+      sleep = () => {}
+      world.timeMs += 900
+    }
+    world
+      .receiver('a')
+      .onMessage({ type: 'heartbeat-reply', from: 'b', to: 'a', term: 2, round: 0 })
+    const outcome = reading(world, 'a')
+    await world.settle()
+    expect(outcome.state()).toBe('waiting')
   })
 
   test('nobody forgets a leader then: TypeError', async () => {

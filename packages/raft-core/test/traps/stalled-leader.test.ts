@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { Cluster, ofType } from '../support/cluster.ts'
 import {
   accepted,
+  appendEntries,
+  commands,
   heartbeat,
   heartbeatReply,
   only,
@@ -83,6 +85,15 @@ describe('a leader whose disk stands still (etcd#15247)', () => {
     expect(a.raft.role).toBe('leader')
   })
 
+  test('but if the heir was asked, it may be leading by now', () => {
+    const a = stalled()
+    a.receive(accepted({ from: 'c', term: 2, index: 3 }))
+    for (let i = 0; i < 10; i++) tick(a)
+    a.slowDisk = false
+    a.persist()
+    expect(a.raft.transferring).toBe(true)
+  })
+
   test('but a transfer that somebody asked for goes on', () => {
     const a = stalled()
     a.input((raft) => raft.transferLeadership('c'))
@@ -139,6 +150,29 @@ describe('a leader whose disk stands still (etcd#15247)', () => {
     a.slowDisk = false
     a.persist()
     expect(a.propose('y').accepted).toBe(1)
+  })
+
+  test('of what waits for the disk, no answer takes the place of one that says something else', () => {
+    const a = server({}, { slowDisk: true })
+    const append = (prev: readonly [number, number], terms: readonly number[]) =>
+      appendEntries({
+        from: 'b',
+        term: 2,
+        prev,
+        entries: commands(prev[1] + 1, ...terms),
+        round: 7,
+      })
+    a.input((raft) => {
+      raft.step(append([1, 1], [2, 2]))
+      raft.step(append([2, 9], []))
+      raft.step(append([1, 1], [2]))
+    })
+    const answers = only(a.persist(), 'append-entries-reply')
+    expect(answers.map(({ accepted: isAccepted, index }) => [isAccepted, index])).toEqual([
+      [true, 3],
+      [false, 9],
+      [true, 2],
+    ])
   })
 
   test('what waits for the disk is bounded, however often everybody asks', () => {
@@ -207,6 +241,15 @@ describe('a leader whose process stood still (hashi#503)', () => {
     expect(a.raft.role).toBe('leader')
     a.tick(1)
     expect(a.raft.role).toBe('follower')
+  })
+
+  test('and not sooner, however long ago it had checked its quorum', () => {
+    const a = leader({ electionTicks: 10, tickMs: 100 })
+    a.clock(500)
+    for (let i = 0; i < 9; i++) tick(a)
+    a.clock(1500)
+    a.tick(9)
+    expect(a.raft.role).toBe('leader')
   })
 
   test('asks again while nobody answers', () => {

@@ -1,7 +1,7 @@
-import { checkLinearizability, keyValue } from '@coracle/linearizability'
+import { checkLinearizability } from '@coracle/linearizability'
 import type { Recorded } from '../clients.ts'
-import { decodeCommand } from '../key-value-machine.ts'
 import type { Property } from '../observer.ts'
+import { numberOf } from '../watched-machine.ts'
 
 /** Nearly all histories take a few thousand steps. The rest is left to the other properties. */
 const MAX_STEPS = 200_000
@@ -13,11 +13,13 @@ const MAX_STEPS = 200_000
 export const linearizableHistory: Property = {
   name: 'linearizability',
   watch(violated, world) {
+    const { model } = world.workload
+    if (model === undefined) return {}
     const history: Recorded[] = []
     const firstApplied = new Map<number, number>()
     return {
-      applied(_, { data }) {
-        const { number } = decodeCommand(data)
+      applied(_, command) {
+        const number = numberOf(command)
         if (!firstApplied.has(number))
           firstApplied.set(number, Math.round(world.now() * 1000) / 1000)
       },
@@ -30,7 +32,7 @@ export const linearizableHistory: Property = {
           const returnedAt = firstApplied.get(number)
           return returnedAt === undefined ? [] : [{ ...operation, returnedAt }]
         })
-        const verdict = checkLinearizability(keyValue(), known, { maxSteps: MAX_STEPS })
+        const verdict = checkLinearizability(model, known, { maxSteps: MAX_STEPS })
         if (verdict.linearizable === false) violated(verdict.account)
       },
     }

@@ -1,6 +1,6 @@
 import type { Position } from '@coracle/raft-core'
-import { decodeCommand } from '../key-value-machine.ts'
 import { didNotHappen, type Property } from '../observer.ts'
+import { numberOf } from '../watched-machine.ts'
 
 /**
  * A proposal has one outcome. Acknowledged, it is in the history, once, where the answer says, and
@@ -13,8 +13,9 @@ export const oneOutcome: Property = {
     const dropped = new Set<number>()
     const answered = new Set<number>()
     return {
-      applied({ id }, { index, term, data }) {
-        const { number } = decodeCommand(data)
+      applied({ id }, command) {
+        const { index, term } = command
+        const number = numberOf(command)
         const before = applied.get(number)
         if (before !== undefined && before.index !== index)
           violated(`proposal ${number} is applied at ${before.index} and at ${index}`)

@@ -3,7 +3,8 @@ import type { Property } from '../observer.ts'
 
 /**
  * If a node applied a command at an index, no other ever applies another one there (Fig. 3): after
- * each index all state machines are the same, in all lives of all nodes, restored or not.
+ * each index all state machines have answered the same to the same, and are in the same state, in
+ * all lives of all nodes, restored or not.
  */
 export const stateMachineSafety: Property = {
   name: 'state machine safety',
@@ -15,7 +16,16 @@ export const stateMachineSafety: Property = {
       else if (other.fingerprint !== fingerprint)
         violated(`after index ${index}, ${id} is in another state than ${other.id} was`)
     }
+    const digests = new Map<LogIndex, { readonly digest: string; readonly id: string }>()
     return {
+      digested({ id }, index, digest) {
+        const other = digests.get(index)
+        if (other === undefined) digests.set(index, { digest, id })
+        else if (other.digest !== digest)
+          violated(
+            `after index ${index}, the state of ${id} is ${digest}, of ${other.id} ${other.digest}`,
+          )
+      },
       reached: ({ id }, index, fingerprint) => compare(id, index, fingerprint),
       restored({ id }, index, fingerprint) {
         if (index > 0) compare(id, index, fingerprint)

@@ -1,0 +1,140 @@
+import { RaftError } from '../errors.ts'
+import { changeOptions, type LiveOptions, type NodeOptions } from '../options.ts'
+import type { Raft } from '../protocol/raft.ts'
+import type { LogIndex, Membership, MembershipChange, NodeId } from '../types.ts'
+import type { Waiting } from './node.ts'
+import { replaceMember, type Replacement } from './replace-member.ts'
+import type { Turns } from './turns.ts'
+
+const REFUSALS = {
+  'not-leader': 'NOT_LEADER',
+  pending: 'MEMBERSHIP_CHANGE_PENDING',
+  invalid: 'MEMBERSHIP_CHANGE_REFUSED',
+} as const
+
+/** What people ask of a node, not their programs: seldom, and it may take a while. */
+export class Operations {
+  readonly #raft: Raft
+  readonly #turns: Turns
+  /** The node's own, which all its parts read. Changed in place, so that they all see it at once. */
+  readonly #options: NodeOptions
+  readonly #restartTicking: () => void
+  #count = 0
+
+  constructor(parts: {
+    readonly raft: Raft
+    readonly turns: Turns
+    readonly options: NodeOptions
+    readonly restartTicking: () => void
+  }) {
+    this.#raft = parts.raft
+    this.#turns = parts.turns
+    this.#options = parts.options
+    this.#restartTicking = parts.restartTicking
+  }
+
+  /** Whatever is asked for takes up room until it is done. */
+  async count<Value>(operation: () => Promise<Value>): Promise<Value> {
+    const { maxPendingOperations } = this.#options
+    if (this.#count >= maxPendingOperations)
+      throw new RaftError('UNAVAILABLE', `${maxPendingOperations} operations are under way`)
+    this.#count += 1
+    try {
+      return await operation()
+    } finally {
+      this.#count -= 1
+    }
+  }
+
+  transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
+    return this.count(async () => {
+      signal?.throwIfAborted()
+      const heir = await this.#turns.enter(() => this.#startTransfer(to))
+      if (heir === null) throw new RaftError('UNAVAILABLE', 'no other voter can take over')
+      const role = await this.#turns.eventually(
+        () => (this.#raft.role === 'leader' && this.#raft.transferring ? null : this.#raft.role),
+        signal,
+      )
+      if (role === 'leader')
+        throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`)
+    })
+  }
+
+  #startTransfer(to: NodeId | null): NodeId | null {
+    const { role, leader } = this.#raft
+    if (role !== 'leader') throw new RaftError('NOT_LEADER', 'only a leader hands over', { leader })
+    return this.#raft.transferLeadership(to)
+  }
+
+  changeMembership(
+    changes: readonly MembershipChange[],
+    waiting: Waiting & { readonly expectedIndex?: LogIndex },
+  ): Promise<Membership> {
+    return this.count(() => this.#changeMembership(changes, waiting))
+  }
+
+  replaceMember(replacement: Replacement, waiting: Waiting): Promise<Membership> {
+    const access = {
+      raft: this.#raft,
+      turns: this.#turns,
+      change: (changes: readonly MembershipChange[]) => this.#changeMembership(changes, waiting),
+    }
+    return this.count(() => replaceMember(replacement, access, waiting))
+  }
+
+  async #changeMembership(
+    changes: readonly MembershipChange[],
+    { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
+  ): Promise<Membership> {
+    signal?.throwIfAborted()
+    const term = await this.#turns.enter(() => {
+      const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
+      if ('refused' in outcome)
+        throw new RaftError(REFUSALS[outcome.refused], outcome.why, { leader: this.#raft.leader })
+      return this.#raft.term
+    })
+    return this.#turns.eventually(() => this.#membershipOf(term), signal)
+  }
+
+  /** The membership that was asked for in `term`, once it is complete; null until then. */
+  #membershipOf(term: number): Membership | null {
+    const { membership, membershipIndex, appliedIndex, leader } = this.#raft
+    const isDone = membershipIndex <= appliedIndex && membership.outgoing.length === 0
+    if (this.#raft.term === term) return isDone ? membership : null
+    throw new RaftError('OUTCOME_UNKNOWN', 'leadership changed before the change was complete', {
+      leader,
+    })
+  }
+
+  forgetLeader({ signal }: Waiting): Promise<boolean> {
+    return this.count(async () => {
+      signal?.throwIfAborted()
+      if (this.#options.reads === 'lease')
+        throw new TypeError("with reads: 'lease', a follower may not forget its leader")
+      return this.#turns.enter(() => this.#raft.forgetLeader())
+    })
+  }
+
+  reconfigure(changes: Partial<LiveOptions>, { signal }: Waiting): Promise<NodeOptions> {
+    return this.count(async () => {
+      signal?.throwIfAborted()
+      const outcome = await this.#turns.enter(() => this.#reconfigure(changes))
+      if (outcome instanceof RangeError) throw outcome
+      return outcome
+    })
+  }
+
+  #reconfigure(changes: Partial<LiveOptions>): NodeOptions | RangeError {
+    const { tickMs } = this.#options
+    try {
+      Object.assign(this.#options, changeOptions(this.#options, changes))
+    } catch (error) {
+      // The caller's mistake, and no reason for the node to fail.
+      if (error instanceof RangeError) return error
+      throw error
+    }
+    this.#raft.reconfigure(this.#options)
+    if (tickMs !== this.#options.tickMs) this.#restartTicking()
+    return { ...this.#options }
+  }
+}
