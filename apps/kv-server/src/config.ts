@@ -1,6 +1,7 @@
 /** From flags to a member's configuration: what they mean together, and whether they can. */
 import { type AutoCompaction, clusterId, type EtcdId, memberId, nodeIdOf } from '@coracle/etcd-api'
 import type { NodeId, Peer } from '@coracle/raft-core'
+import { type AuthToken, parseAuthToken } from './auth-token.ts'
 import { parseDuration } from './duration.ts'
 import { type Settings, UsageError } from './flags.ts'
 
@@ -54,6 +55,9 @@ export interface ServerConfig {
   readonly quotaBackendBytes: number
   /** Null: history is kept until a client compacts it. */
   readonly autoCompaction: AutoCompaction | null
+  readonly authToken: AuthToken
+  readonly authTokenTtlMs: number
+  readonly bcryptCost: number
   readonly jsonGateway: boolean
   readonly corsOrigins: readonly string[]
   readonly hostWhitelist: readonly string[]
@@ -107,6 +111,9 @@ export function resolveConfig(
     maxConcurrentStreams: settings['max-concurrent-streams'],
     quotaBackendBytes: quotaOf(settings['quota-backend-bytes']),
     autoCompaction: autoCompactionOf(settings),
+    authToken: parseAuthToken(settings['auth-token']),
+    authTokenTtlMs: settings['auth-token-ttl'] * 1_000,
+    bcryptCost: settings['bcrypt-cost'],
     jsonGateway: settings['enable-grpc-gateway'],
     corsOrigins: list(settings.cors),
     hostWhitelist: list(settings['host-whitelist']),

@@ -36,6 +36,10 @@ export interface Settings {
   readonly 'auto-compaction-mode': 'periodic' | 'revision'
   /** A time, or a number of hours or revisions. Empty if it was not given. */
   readonly 'auto-compaction-retention': string
+  /** `simple`, or `jwt` and what it takes. */
+  readonly 'auth-token': string
+  readonly 'auth-token-ttl': number
+  readonly 'bcrypt-cost': number
   readonly 'enable-grpc-gateway': boolean
   readonly cors: string
   readonly 'host-whitelist': string
@@ -102,6 +106,9 @@ const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
     '',
     'history to keep: 90m, or hours or revisions (default: 1h; 0: all)',
   ),
+  'auth-token': text('tokens', 'simple', 'what stands for a user: simple, or jwt,sign-method=...'),
+  'auth-token-ttl': whole('s', 300, [1, 1 << 30], 'how long a simple token lasts unused'),
+  'bcrypt-cost': whole('cost', 10, [4, 31], 'work of hashing a password, each step twice as much'),
   'enable-grpc-gateway': onOff(true, 'serve the API as JSON over HTTP, too'),
   cors: text('origins', '*', 'whose pages may ask over HTTP'),
   'host-whitelist': text('names', '*', 'by which names HTTP clients may call this member'),

@@ -14,6 +14,7 @@ import {
   type Storage,
   type Transport,
 } from '@coracle/raft-core'
+import { loadAuthToken } from './auth-token.ts'
 import { formatEndpoint, type ServerConfig } from './config.ts'
 import { DirectoryError } from './identity.ts'
 import type { Log } from './log.ts'
@@ -131,7 +132,7 @@ async function checkAgainstOthers(
     throw new DirectoryError(`${node.id} found data inconsistency with peers`)
 }
 
-function serveClients(
+async function serveClients(
   config: ServerConfig,
   parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> &
     Pick<ServerParts, 'defragment' | 'log'> & { readonly metrics: EtcdMetrics },
@@ -166,6 +167,11 @@ function serveClients(
       maxTxnOps: config.maxTxnOps,
       quotaBackendBytes: config.quotaBackendBytes,
       requestTimeoutMs: requestTimeoutMs(config),
+    },
+    auth: {
+      tokens: await loadAuthToken(config.authToken),
+      tokenTtlMs: config.authTokenTtlMs,
+      bcryptCost: config.bcryptCost,
     },
     ...(config.autoCompaction === null ? {} : { autoCompaction: config.autoCompaction }),
     listen: config.listenClients.map(formatEndpoint),

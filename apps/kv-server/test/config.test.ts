@@ -150,3 +150,45 @@ describe('what contradicts itself is refused with one clear line', () => {
     expect(() => configOf(...args)).toThrow(message)
   })
 })
+
+describe('--auth-token', () => {
+  test('is simple unless it is jwt, with what etcd takes', () => {
+    expect(configOf()).toMatchObject({
+      authToken: { type: 'simple' },
+      authTokenTtlMs: 300_000,
+      bcryptCost: 10,
+    })
+    const jwt = 'jwt,pub-key=app.rsa.pub,priv-key=app.rsa,sign-method=RS512,ttl=10m'
+    expect(configOf(`--auth-token=${jwt}`, '--auth-token-ttl=60', '--bcrypt-cost=4')).toMatchObject(
+      {
+        authToken: {
+          type: 'jwt',
+          method: 'RS512',
+          publicKeyFile: 'app.rsa.pub',
+          privateKeyFile: 'app.rsa',
+          ttlMs: 600_000,
+        },
+        authTokenTtlMs: 60_000,
+        bcryptCost: 4,
+      },
+    )
+    expect(configOf('--auth-token=jwt,pub-key=k,sign-method=EdDSA').authToken).toMatchObject({
+      privateKeyFile: null,
+      ttlMs: 300_000,
+    })
+  })
+
+  test.each([
+    ['none', /must be simple or jwt/],
+    ['simple,ttl=5m', /must be simple or jwt/],
+    ['jwt', /sign-method/],
+    ['jwt,sign-method=none,pub-key=k', /sign-method, one of RS256, /],
+    ['jwt,sign-method=RS256', /pub-key, a priv-key, or both/],
+    ['jwt,sign-method=RS256,pub-key=', /with a value, not 'pub-key='/],
+    ['jwt,sign-method=RS256,pub-key=k,key=k', /with a value, not 'key=k'/],
+    ['jwt,sign-method=RS256,pub-key=k,ttl=now', /ttl/],
+    ['jwt,sign-method=RS256,pub-key=k,pub-key=l', /twice/],
+  ])('%s makes no sense', (text, reason) => {
+    expect(() => configOf(`--auth-token=${text}`)).toThrow(reason)
+  })
+})

@@ -10,7 +10,7 @@ import type { MethodSchema } from './schema.ts'
 import type * as wire from './wire.ts'
 
 /** What a check may look at beside the request. */
-export interface Surroundings {
+interface Surroundings {
   readonly limits: EtcdLimits
   readonly stateMachine: KvStateMachine
 }

@@ -156,10 +156,7 @@ export const invalidAuthManagement: EtcdError = refusal(
   INVALID,
   'etcdserver: invalid auth management',
 )
-export const authOldRevision: EtcdError = refusal(
-  INVALID,
-  'etcdserver: revision of auth store is old',
-)
+const authOldRevision: EtcdError = refusal(INVALID, 'etcdserver: revision of auth store is old')
 export const permissionDenied: EtcdError = refusal(
   Code.PERMISSION_DENIED,
   'etcdserver: permission denied',

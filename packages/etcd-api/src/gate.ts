@@ -156,8 +156,8 @@ class CallGate implements Gate {
 
   /** The gateway's own certificate, which it shows in everybody's name, is nobody's. */
   #ofCertificate(call: Call): Identity | null {
-    const { commonName: user } = call
-    if (!this.#context.options.auth.clientCertificates || user === undefined) return null
+    const { commonName: user = '' } = call
+    if (!this.#context.options.auth.clientCertificates || user === '') return null
     if (call.metadata('grpcgateway-accept') !== undefined) return null
     return { user, revision: this.#revision }
   }

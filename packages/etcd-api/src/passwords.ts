@@ -24,6 +24,8 @@ export function passwords(options: PasswordsOptions): Passwords {
   return new BcryptThread(options)
 }
 
+const require = createRequire(import.meta.url)
+
 /** bcrypt looks at no more. */
 const MOST_PASSWORD_BYTES = 72
 
@@ -119,8 +121,8 @@ class BcryptThread implements Passwords {
   }
 
   #start(): Worker {
-    const bcrypt = createRequire(import.meta.url).resolve('bcryptjs')
-    const worker = new Worker(THREAD, { eval: true, workerData: bcrypt })
+    const workerData = require.resolve('bcryptjs')
+    const worker = new Worker(THREAD, { eval: true, workerData })
     worker.on('message', (answer: string | boolean) => {
       const job = this.#current
       this.#current = null

@@ -101,8 +101,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
       stopCounting()
       compactor?.[Symbol.dispose]()
       leases[Symbol.dispose]()
-      await auth[Symbol.asyncDispose]()
-      await context[Symbol.asyncDispose]()
+      await Promise.all([auth[Symbol.asyncDispose](), context[Symbol.asyncDispose]()])
     },
   }
 }

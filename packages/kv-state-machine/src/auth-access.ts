@@ -12,7 +12,7 @@ import type {
 } from './types.ts'
 
 /** Why somebody may not do something, or null. */
-export type Refusal = AuthErrorCode | null
+type Refusal = AuthErrorCode | null
 
 /**
  * What one user may do, by the state at the moment of asking. As long as authentication is not

@@ -8,7 +8,7 @@ interface Interval {
 }
 
 /** The union of intervals: disjoint, in order, and with a gap between any two. */
-export class IntervalUnion {
+class IntervalUnion {
   readonly #intervals: readonly Interval[]
 
   constructor(intervals: readonly Bounds[]) {
