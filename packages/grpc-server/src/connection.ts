@@ -25,7 +25,7 @@ import { QuietTime } from './quiet-time.ts'
 import type { Routes } from './routes.ts'
 import { Sender } from './sender.ts'
 import { readSettings, writeSettings } from './settings.ts'
-import type { Status } from './status.ts'
+import { Code, type Status } from './status.ts'
 import { ServerStream, type StreamCarrier } from './stream.ts'
 
 /** What connections share. */
@@ -52,6 +52,7 @@ const RESET_BURST_SECONDS = 5
 const GOING_PING = Uint8Array.of(0x67, 0x6f, 0x69, 0x6e, 0x67, 0, 0, 0)
 const KEEPALIVE_PING = new Uint8Array(8)
 const LINGER_MS = 1_000
+const CLOSING: Status = { code: Code.UNAVAILABLE, message: 'transport is closing' }
 
 export class Connection implements StreamCarrier {
   readonly maxMessageBytes: number
@@ -517,6 +518,14 @@ export class Connection implements StreamCarrier {
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS)
     timer.unref()
     this.#socket.once('close', () => clearTimeout(timer))
+  }
+
+  /** Time is up: tells all calls that are left, and closes. */
+  cutOff(): void {
+    for (const stream of this.#streams.values()) stream.cutOff(CLOSING)
+    this.#sender.outbox.flush()
+    this.#close()
+    this.#socket.end(() => this.#socket.destroy())
   }
 
   /** Cuts it off. */

@@ -317,13 +317,15 @@ export class ServerStream implements DuplexCall {
 
   /** The deadline has passed: the client knows by itself, but its stream may still be open. */
   expire(): void {
+    this.cutOff({ code: Code.DEADLINE_EXCEEDED, message: 'context deadline exceeded' })
+  }
+
+  /** Nobody waits for what the handler still has to say: the client is told this instead. */
+  cutOff(status: Status): void {
     if (this.isOver) return
     this.cancelled = true
     this.#tell(this.#onCancelled)
-    this.#carrier.sendEnd(this, {
-      code: Code.DEADLINE_EXCEEDED,
-      message: 'context deadline exceeded',
-    })
+    this.#carrier.sendEnd(this, status)
   }
 
   /** The client has called it off, or is gone. */

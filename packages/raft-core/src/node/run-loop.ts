@@ -192,8 +192,11 @@ export class RunLoop<Result> {
       // Wrapped, for a promise to be taken is not to be awaited here.
       return { taking: this.#takeSnapshot() }
     }, signal)
+    // What fails here is the node's failure first, and the caller learns of that.
     this.#spawn(taking)
-    return taking
+    return taking.catch((error: unknown) => {
+      throw error instanceof RaftError ? error : this.#stoppedError()
+    })
   }
 
   status(): NodeStatus {
