@@ -1,5 +1,7 @@
 import type { Hunt } from './hunt.ts'
 
+export const TABLE_HEAD = '| trap | mutation | what is wrong | as in | found by | rule broken |'
+
 /** What came of the hunts, for the documentation. */
 export function tableOf(hunts: readonly Hunt[]): string {
   const rows = hunts.map(({ mutation, found, seeds }) => {
@@ -8,10 +10,5 @@ export function tableOf(hunts: readonly Hunt[]): string {
     const cells = [trap, words.join(' '), mutation.story, mutation.origin, outcome]
     return `| ${[...cells, found?.rule ?? '-'].join(' | ')} |`
   })
-  return [
-    '| trap | mutation | what is wrong | as in | found by | rule broken |',
-    '| --- | --- | --- | --- | --- | --- |',
-    ...rows,
-    '',
-  ].join('\n')
+  return [TABLE_HEAD, '| --- | --- | --- | --- | --- | --- |', ...rows, ''].join('\n')
 }

@@ -3,13 +3,13 @@
  * Is the simulation any good? Takes the fixes of known bugs out of the project, one at a time, and
  * counts the seeds until the simulation notices.
  */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Hunt, hunt } from './hunt.ts'
 import { breed, type Mutation, mutations } from './mutant.ts'
-import { tableOf } from './mutation-table.ts'
+import { TABLE_HEAD, tableOf } from './mutation-table.ts'
 
 const USAGE = `Brings back known bugs, one at a time, and counts the seeds until the simulation notices.
 
@@ -18,7 +18,7 @@ const USAGE = `Brings back known bugs, one at a time, and counts the seeds until
 
   --seeds 2000                      when to give up on one
   --workers 2                       threads for each (one for each core)
-  --table FILE                      write what came of it, as a table`
+  --table FILE                      write what came of it at the end of this page`
 
 process.exitCode = await main()
 
@@ -43,10 +43,16 @@ async function main(): Promise<number> {
     hunts.push(result)
     console.log(tell(result))
   }
-  if (args.table !== undefined) await writeFile(args.table, tableOf(hunts))
+  if (args.table !== undefined) await rewriteTable(args.table, hunts)
   const escaped = hunts.filter(({ found }) => found === null).length
   console.log(`${hunts.length - escaped} of ${hunts.length} found`)
   return escaped === 0 ? 0 : 1
+}
+
+/** The table is the end of the page. */
+async function rewriteTable(file: string, hunts: readonly Hunt[]): Promise<void> {
+  const [before = ''] = (await readFile(file, 'utf8')).split(TABLE_HEAD)
+  await writeFile(file, before + tableOf(hunts))
 }
 
 function parse(): {
@@ -63,8 +69,7 @@ function parse(): {
       table: { type: 'string' },
     },
   })
-  // The package manager starts programs at the root of the workspace.
-  const table = values.table === undefined ? undefined : join(process.cwd(), values.table)
+  const table = values.table === undefined ? undefined : resolve(values.table)
   return {
     names: positionals,
     seeds: atLeastOne('seeds', values.seeds),
