@@ -22,6 +22,7 @@ const LEASES = 'leases are renewed through the log, and survive every change of 
 const PEER_IO =
   'connections of members are given up when nothing is heard for four heartbeats of theirs'
 const NO_TRACING = 'traces are not exported; see /metrics'
+const NO_SLOW_LOG = 'how long applying takes is measured at /metrics, and not logged'
 const ONE_VERSION = 'there is one version of the data'
 const NO_V2 = 'there is no v2 API here'
 const LOG_ROTATION = 'leave the rotation of files to logrotate and the like'
@@ -55,8 +56,9 @@ export const WITHOUT_MEANING: Readonly<Record<string, Foreign>> = {
   'distributed-tracing-service-name': value(NO_TRACING),
   'distributed-tracing-instance-id': value(NO_TRACING),
   'distributed-tracing-sampling-rate': value(NO_TRACING),
-  'warning-apply-duration': value('see etcd_server_apply_duration_seconds at /metrics'),
-  'warning-unary-request-duration': value('see grpc_server_handling_seconds at /metrics'),
+  'warning-apply-duration': value(NO_SLOW_LOG),
+  'warning-unary-request-duration': value(NO_SLOW_LOG),
+  metrics: value('there is one set of metrics'),
   'downgrade-check-time': value(ONE_VERSION),
   'next-cluster-version-compatible': alone(ONE_VERSION),
   'enable-lease-checkpoint': alone(LEASES),
