@@ -138,6 +138,8 @@ class WatchStream implements Disposable {
   }
   readonly #call: RawDuplex
   readonly #live = new Set<number>()
+  /** Ids whose cancelling is answered: also those of watchers that fell behind a compaction. */
+  readonly #taken = new Set<number>()
   readonly #last = new Map<number, number>()
   #answers = 0
   #probes = 0
@@ -156,7 +158,7 @@ class WatchStream implements Disposable {
     const { cancel_request } = request as { cancel_request?: { watch_id: number } }
     const isAnswered =
       'create_request' in request ||
-      (cancel_request !== undefined && this.#live.has(cancel_request.watch_id))
+      (cancel_request !== undefined && this.#taken.has(cancel_request.watch_id))
     const answers = this.#answers + (isAnswered ? 1 : 0)
     this.#call.send(request)
     await this.#until(() => this.#answers >= answers)
@@ -201,7 +203,11 @@ class WatchStream implements Disposable {
   }
 
   #answer(id: number, message: WatchMessage, answer: object): void {
-    if (message.created && !message.canceled) this.#live.add(id)
+    if (!message.created) this.#taken.delete(id)
+    else if (!message.canceled) {
+      this.#live.add(id)
+      this.#taken.add(id)
+    }
     this.watched.answers.push(answer)
     this.#answers += 1
   }
