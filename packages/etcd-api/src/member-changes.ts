@@ -108,12 +108,29 @@ class Changes implements MemberChanges {
         return await (change.type === 'add-voter' ? this.#agreedBefore(status, changed) : changed)
       } catch (error) {
         if (!(error instanceof RaftError)) throw error
+        const isOpen = error.code === 'OUTCOME_UNKNOWN' || error.code === 'STOPPED'
+        if (isOpen) return await this.#outcome(change, error)
         const wasFirst = node.status().membershipIndex === expectedIndex
         if (error.code === 'MEMBERSHIP_CHANGE_REFUSED' && wasFirst) throw refusalOf(change, error)
         const mayPass =
           error.code === 'MEMBERSHIP_CHANGE_PENDING' || error.code === 'MEMBERSHIP_CHANGE_REFUSED'
         if (!mayPass || environment.now() >= deadline) throw error
       }
+      await pause(environment, RETRY_MS)
+    }
+  }
+
+  /**
+   * A leader that removes itself, or loses its place, hears no more of what it asked for than any
+   * other member does: soon, if it was done.
+   */
+  async #outcome(change: MembershipChange, error: RaftError): Promise<Membership> {
+    const { node, environment, electionTimeoutMs } = this.#context.options
+    const deadline = environment.now() + 2 * electionTimeoutMs
+    for (;;) {
+      const { membership, membershipIndex, commitIndex } = node.status()
+      if (membershipIndex <= commitIndex && isDone(change, membership)) return membership
+      if (environment.now() >= deadline) throw error
       await pause(environment, RETRY_MS)
     }
   }
@@ -231,6 +248,23 @@ class Changes implements MemberChanges {
 /** All that is checked here and can still be refused there is how far a learner has come. */
 function refusalOf(change: MembershipChange, error: RaftError): Error {
   return change.type === 'promote-learner' ? errors.learnerNotReady : error
+}
+
+function isDone(change: MembershipChange, { voters, learners, peers }: Membership): boolean {
+  switch (change.type) {
+    case 'add-voter':
+    case 'add-learner':
+    case 'move':
+      return peers.some(
+        ({ id, address }) => id === change.peer.id && address === change.peer.address,
+      )
+    case 'promote-learner':
+      return voters.includes(change.id)
+    case 'demote-voter':
+      return learners.includes(change.id)
+    case 'remove':
+      return !voters.includes(change.id) && !learners.includes(change.id)
+  }
 }
 
 function checkMember({ voters, learners }: Membership, id: NodeId): void {
