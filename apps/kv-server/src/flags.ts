@@ -24,7 +24,8 @@ export interface Settings
 
 export type FlagName = keyof Settings
 
-const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
+/** In the order in which people are told of them. */
+export const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   ...CLUSTER_FLAGS,
   ...STORAGE_FLAGS,
   ...SERVING_FLAGS,

@@ -16,11 +16,10 @@ export interface Refused extends Foreign {
 
 const LEVELDB = 'the storage is a log-structured one, and groups writes by itself'
 const ONE_DIRECTORY = 'log and snapshots are kept in the data directory, and trimmed by themselves'
-const COMPACTION = 'compaction is a part of applying, and does not hold it up'
+const COMPACTION = 'a compaction is applied as a whole, in memory'
 const ALWAYS_COMPARED = 'compare members with --corrupt-check-time'
-const LEASES = 'leases are renewed through the log, and survive every change of leader'
-const PEER_IO =
-  'connections of members are given up when nothing is heard for four heartbeats of theirs'
+const LEASES = 'every member keeps the time of leases, and they survive a change of leader'
+const PEER_IO = 'connections of members have keepalives of their own'
 const NO_TRACING = 'traces are not exported; see /metrics'
 const NO_SLOW_LOG = 'how long applying takes is measured at /metrics, and not logged'
 const ONE_VERSION = 'there is one version of the data'
@@ -41,7 +40,9 @@ export const WITHOUT_MEANING: Readonly<Record<string, Foreign>> = {
   'compaction-sleep-interval': value(COMPACTION),
   'compact-hash-check-enabled': alone(ALWAYS_COMPARED),
   'compact-hash-check-time': value(ALWAYS_COMPARED),
-  'initial-election-tick-advance': alone('members campaign as soon as they may'),
+  'initial-election-tick-advance': alone(
+    'a member that starts waits for an election timeout at most',
+  ),
   'wait-cluster-ready-timeout': value('members serve clients when there is a leader'),
   'raft-read-timeout': value(PEER_IO),
   'raft-write-timeout': value(PEER_IO),
