@@ -15,14 +15,18 @@ import { electionMs, membership, progressOf, type RaftState } from './state.ts'
 
 // The leader's side.
 
-/** Every heartbeat begins a round of its own, so that an answer tells how old it is. */
-export function stampRound(raft: RaftState): void {
+/**
+ * Every heartbeat begins a round of its own, so that an answer tells how old it is. Answers whether it
+ * does, for without leases there is no need.
+ */
+export function stampRound(raft: RaftState): boolean {
   const { lease, reads, options } = raft
-  if (options.reads !== 'lease') return
+  if (options.reads !== 'lease') return false
   reads.round += 1
   lease.stamps.push({ round: reads.round, sentAt: raft.now })
   // There are no more heartbeats in a lease than ticks in an election timeout.
   if (lease.stamps.length > options.electionTicks) lease.stamps.shift()
+  return true
 }
 
 /**
