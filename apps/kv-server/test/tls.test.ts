@@ -285,6 +285,24 @@ describe('clients over TLS', () => {
   })
 })
 
+test('a client whose certificate was revoked is refused from then on', async () => {
+  const lost = authority.issue({ commonName: 'lost', hosts: [] })
+  const kept = authority.issue({ commonName: 'kept', hosts: [] })
+  const list = authority.revoke('revoked.pem', [])
+  const { cluster, member } = await startOne(
+    [...clientFlags(authority.issue({ as: 'revoking' })), `--client-crl-file=${list}`],
+    { tls: { ca: authority.ca, cert: kept.cert, key: kept.key } },
+  )
+  await using _ = cluster
+  const ask = (files: Files): Promise<Answer> =>
+    get(`https://${member.address}/health`, { ...files, ca: authority.ca })
+  expect(await ask(lost)).toMatchObject({ status: 200 })
+  authority.revoke('revoked.pem', [lost])
+  await member.logged(({ msg }) => msg === 'renewed certificates')
+  await expect(ask(lost)).rejects.toThrow()
+  expect(await ask(kept)).toMatchObject({ status: 200 })
+})
+
 test('a member whose certificate has another name than is allowed is kept out', async () => {
   const good = authority.issue({ commonName: 'member' })
   const bad = authority.issue({ commonName: 'other' })
