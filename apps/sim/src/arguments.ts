@@ -17,6 +17,10 @@ export interface Arguments {
   readonly keepGoing: boolean
   /** Which state machine: the server's, or the simplest one. */
   readonly machine: Machine
+  /** On storage-memory in the place of virtual disks. */
+  readonly memoryStorage: boolean
+  /** On transport-memory in the place of a virtual network. */
+  readonly memoryTransport: boolean
   /** Ends with a table of all that happened. */
   readonly coverage: boolean
 }
@@ -30,6 +34,8 @@ export const USAGE = `Runs a cluster of real nodes through all kinds of trouble,
 
   --workers 2                       threads to run them on (one for each core)
   --machine simple                  the simplest store there is, not the server's (kv)
+  --storage memory                  on storage-memory, not on virtual disks (virtual)
+  --transport memory                on transport-memory, not on a virtual network (virtual)
   --coverage                        end with a table of all that was done and happened
   --keep-going                      count the seeds that fail, and go on
   --lines 500                       how much of the story to tell if one fails (60)`
@@ -47,6 +53,8 @@ export function parseArguments(args: readonly string[], cores: number): Argument
       lines: { type: 'string' },
       'keep-going': { type: 'boolean' },
       machine: { type: 'string' },
+      storage: { type: 'string' },
+      transport: { type: 'string' },
       coverage: { type: 'boolean' },
     },
   })
@@ -55,6 +63,8 @@ export function parseArguments(args: readonly string[], cores: number): Argument
     lines: wholeNumber('lines', values.lines ?? '60'),
     keepGoing: values['keep-going'] ?? false,
     machine: machineOf(values.machine ?? 'kv'),
+    memoryStorage: isMemory('storage', values.storage ?? 'virtual'),
+    memoryTransport: isMemory('transport', values.transport ?? 'virtual'),
     coverage: values.coverage ?? false,
   }
   if (values.seed !== undefined) {
@@ -78,6 +88,12 @@ function machineOf(name: string): Machine {
   if (machine === undefined)
     throw new TypeError(`--machine is ${MACHINES.join(' or ')}, not ${name}`)
   return machine
+}
+
+function isMemory(name: string, kind: string): boolean {
+  if (kind !== 'memory' && kind !== 'virtual')
+    throw new TypeError(`--${name} is virtual or memory, not ${kind}`)
+  return kind === 'memory'
 }
 
 function wholeNumberOrNone(name: string, text: string | undefined): number {

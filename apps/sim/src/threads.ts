@@ -7,6 +7,8 @@ export interface Setting {
   readonly machine: Machine
   /** How much of the story of a seed to keep. */
   readonly storyLines: number
+  readonly memoryStorage: boolean
+  readonly memoryTransport: boolean
 }
 
 export interface Work {

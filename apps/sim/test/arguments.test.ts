@@ -9,6 +9,8 @@ const DEFAULTS = {
   seconds: ENDLESS,
   machine: 'kv',
   coverage: false,
+  memoryStorage: false,
+  memoryTransport: false,
 }
 
 describe('seeds are named by number', () => {
@@ -29,7 +31,18 @@ describe('seeds are named by number', () => {
   test('as many as there is time for', () => {
     expect(
       parseArguments(
-        ['--seconds', '60', '--keep-going', '--workers', '5', '--machine', 'simple', '--coverage'],
+        [
+          '--seconds',
+          '60',
+          '--keep-going',
+          '--workers',
+          '5',
+          '--machine',
+          'simple',
+          '--coverage',
+          '--storage',
+          'memory',
+        ],
         2,
       ),
     ).toEqual({
@@ -41,6 +54,8 @@ describe('seeds are named by number', () => {
       keepGoing: true,
       machine: 'simple',
       coverage: true,
+      memoryStorage: true,
+      memoryTransport: false,
     })
   })
 
@@ -54,6 +69,8 @@ describe('seeds are named by number', () => {
     [['--seconds', '0.5']],
     [['--workers', 'all', '--seed', '1']],
     [['--machine', 'quick', '--seed', '1']],
+    [['--storage', 'paper', '--seed', '1']],
+    [['--transport', 'pigeon', '--seed', '1']],
     [['--sead', '1']],
     [['1']],
   ])('%j is refused with a reason', (args) => {

@@ -82,7 +82,9 @@ class Lessor implements Disposable {
 
   #look(): void {
     const now = this.#options.environment.now()
-    const wasAway = now - this.#lastLook > this.#options.electionTimeoutMs
+    // However short an election, a look that is a little late is no absence.
+    const awayMs = Math.max(this.#options.electionTimeoutMs, 2 * LOOK_MS)
+    const wasAway = now - this.#lastLook > awayMs
     this.#lastLook = now
     const { role, term } = this.#options.node.status()
     if (role !== 'leader') return this.#resign()

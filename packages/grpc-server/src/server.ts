@@ -34,6 +34,9 @@ export async function grpcServer(options: GrpcServerOptions): Promise<GrpcServer
   return server
 }
 
+/** For what is said to calls that are cut off to reach the clients. */
+const LAST_WORDS_MS = 500
+
 class Server implements GrpcServer {
   readonly #options: GrpcServerOptions
   readonly #context: ConnectionContext
@@ -61,6 +64,8 @@ class Server implements GrpcServer {
   async listen(address: string): Promise<void> {
     const listener = await listen(address, {
       tls: this.#options.tls,
+      checkClient: this.#options.checkClient,
+      onRefused: this.#options.onRefused,
       limits: this.#context.limits,
       onSocket: (socket) => this.#track(socket),
       onConnection: (socket) => this.accept(socket),
@@ -84,6 +89,8 @@ class Server implements GrpcServer {
   }
 
   setSecureContext(tls: TlsOptions): void {
+    if (this.#options.tls === undefined)
+      throw new TypeError('a server without TLS has no certificates')
     for (const listener of this.#listeners) listener.setSecureContext(tls)
   }
 
@@ -127,8 +134,12 @@ class Server implements GrpcServer {
   }
 
   #cutOff(): void {
-    for (const connection of this.#connections) connection.destroy()
-    for (const socket of this.#sockets) socket.destroy()
+    for (const connection of this.#connections) connection.cutOff()
+    // Whoever never spoke, and then whoever does not take the last words.
+    for (const socket of this.#sockets) if (!socket.writableEnded) socket.destroy()
+    setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy()
+    }, LAST_WORDS_MS)
   }
 }
 

@@ -283,7 +283,7 @@ describe('a server that stops', () => {
     await until(() => shared.calls.length === 1)
     await Promise.all([server[Symbol.asyncDispose](), server[Symbol.asyncDispose]()])
     expect(shared.calls[0]).toMatchObject({ cancelled: true })
-    expect(await running).toMatchObject({ code: undefined })
+    expect(await running).toMatchObject({ code: '14' })
   })
 })
 

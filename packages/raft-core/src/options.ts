@@ -64,7 +64,10 @@ export interface ProtocolOptions {
 
 /** How a node drives the protocol. */
 export interface NodeOptions extends ProtocolOptions {
-  /** A proposal or read that is not settled after this many ticks fails, saying what is known. Default 70. */
+  /**
+   * A proposal, read or membership change that is not settled after this many ticks fails, saying what
+   * is known. Default 70.
+   */
   readonly requestTimeoutTicks: number
   /** Proposals that wait for a leader or for the outcome; more are dropped. Default 100000. */
   readonly maxPendingProposals: number

@@ -9,11 +9,15 @@ import {
 import { Computer } from './computer.ts'
 import type { Fault } from './faults.ts'
 import type { Observer, WorldView } from './observer.ts'
+import type { StorageWorld, TestedDisk, TestedNetwork, TransportWorld } from './own-parts.ts'
+import type { Breach, Disk, Network } from './parts.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 import { VirtualNetwork } from './virtual-network.ts'
+import { WatchedDisk } from './watched-disk.ts'
+import { WatchedNetwork } from './watched-network.ts'
 import type { AnyWorkload } from './workload.ts'
 
 export interface ClusterParts {
@@ -27,6 +31,10 @@ export interface ClusterParts {
   /** What somebody did to the cluster, in words. */
   readonly told: (what: string) => void
   readonly broke: (id: NodeId, cause: unknown) => void
+  /** Storages and transports under test; null for the simulation's own. */
+  readonly storage: ((world: StorageWorld) => TestedDisk) | null
+  readonly transport: ((world: TransportWorld) => TestedNetwork) | null
+  readonly breach: Breach
 }
 
 /** All computers and the network between them. */
@@ -34,7 +42,7 @@ export class Cluster implements WorldView {
   readonly founders: Membership
   readonly workload: AnyWorkload
   readonly clock: VirtualClock
-  readonly network: VirtualNetwork
+  readonly network: Network
   readonly #parts: ClusterParts
   readonly #computers = new Map<NodeId, Computer>()
   /** Turned off for ever. */
@@ -45,12 +53,16 @@ export class Cluster implements WorldView {
     this.#parts = parts
     this.clock = clock
     this.workload = parts.workload
-    this.network = new VirtualNetwork({
-      clock,
-      random: random.derive('network'),
-      weather: plan.network,
-      befell: this.befell,
-    })
+    const weather = plan.network
+    const own = { clock, random: random.derive('network'), weather, befell: this.befell }
+    this.network =
+      parts.transport === null
+        ? new VirtualNetwork(own)
+        : new WatchedNetwork({
+            ...own,
+            open: parts.transport,
+            breach: (why) => parts.breach('transport', why),
+          })
     const ids = Array.from({ length: plan.nodes }, (_, at) => nameOf(at))
     this.founders = bootstrapMembership(ids.map((id) => ({ id, address: id })))
     for (const id of ids) this.#build(id, this.founders)
@@ -60,16 +72,20 @@ export class Cluster implements WorldView {
   }
 
   #build(id: NodeId, founders: Membership | null): void {
-    const { plan, clock, random, ...parts } = this.#parts
+    const { plan, clock, random, storage, ...parts } = this.#parts
     const own = random.derive(`node ${id}`)
     const slowness = plan.isUneven ? own.pick([0.1, 1, 5]) : 1
     if (slowness > 1) this.befell('slow disk')
-    const disk = new VirtualDisk({
-      clock,
-      random: own.derive('disk'),
-      weather: { ...plan.disk, meanLatencyMs: plan.disk.meanLatencyMs * slowness },
-      befell: this.befell,
-    })
+    const weather = { ...plan.disk, meanLatencyMs: plan.disk.meanLatencyMs * slowness }
+    const hardware = { id, clock, random: own.derive('disk'), weather, befell: this.befell }
+    const disk =
+      storage === null
+        ? new VirtualDisk(hardware)
+        : new WatchedDisk({
+            ...hardware,
+            open: storage,
+            breach: (why) => parts.breach('storage', `that of ${id}: ${why}`),
+          })
     const computer = new Computer({
       ...parts,
       id,
@@ -113,7 +129,7 @@ export class Cluster implements WorldView {
     return this.clock.now
   }
 
-  diskOf(id: NodeId): VirtualDisk {
+  diskOf(id: NodeId): Disk {
     return this.computer(id).disk
   }
 

@@ -8,13 +8,13 @@ import {
   type RaftEvent,
   type RaftNode,
   startNode,
+  type Storage,
 } from '@coracle/raft-core'
 import type { Ending, Life, Observer, Request } from './observer.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
-import { DiskCorruption } from './disk-content.ts'
-import { DiskFailure, type VirtualDisk } from './virtual-disk.ts'
-import type { Station, VirtualNetwork } from './virtual-network.ts'
+import { isOfDisk } from './disk-content.ts'
+import type { Disk, Network, Station } from './parts.ts'
 import { WatchedMachine } from './watched-machine.ts'
 import type { TestedMachine } from './workload.ts'
 
@@ -22,8 +22,8 @@ export interface ComputerParts {
   readonly id: NodeId
   readonly clock: VirtualClock
   readonly random: Random
-  readonly disk: VirtualDisk
-  readonly network: VirtualNetwork
+  readonly disk: Disk
+  readonly network: Network
   /** Who founds the cluster; null for a node that waits to be added to it. */
   readonly founders: Membership | null
   /** Where a node that waits to be added finds the others. */
@@ -51,13 +51,14 @@ interface Running extends Life {
   readonly machine: WatchedMachine
   isAlive: boolean
   node: RaftNode | null
+  storage: Storage | null
   readonly open: Map<Request, (ending: Ending) => void>
 }
 
 /** One machine of the cluster: it can lose its power at any moment, stall, and start again. */
 export class Computer {
   readonly id: NodeId
-  readonly disk: VirtualDisk
+  readonly disk: Disk
   readonly #parts: ComputerParts
   #running: Running | null = null
   #lives = 0
@@ -95,6 +96,7 @@ export class Computer {
       disk: this.disk,
       isAlive: true,
       node: null,
+      storage: null,
       open: new Map(),
       machine: new WatchedMachine(
         this.#parts.openMachine(),
@@ -129,6 +131,7 @@ export class Computer {
     const life = this.#running
     if (life === null || life.node === null) return
     await life.node[Symbol.asyncDispose]()
+    await life.storage?.[Symbol.asyncDispose]()
     if (life.isAlive) this.turnOff()
   }
 
@@ -194,14 +197,16 @@ export class Computer {
         observer.sent(life, message)
       },
     }
+    const storage = this.disk.open({
+      persisted: (batch) => observer.persisted(life, batch),
+      corrupted: () => this.#mustStop(life),
+    })
+    life.storage = storage
     const node = await startNode({
       ...options,
       id: this.id,
       ...(founders === null ? { contacts } : { membership: founders }),
-      storage: this.disk.open({
-        persisted: (batch) => observer.persisted(life, batch),
-        corrupted: () => this.#mustStop(life),
-      }),
+      storage,
       transport: network.attach(station),
       stateMachine: life.machine,
       environment: this.#environment(life),
@@ -219,9 +224,8 @@ export class Computer {
   /** A disk that fails takes its node down, as it should, and so does its removal. Nothing else may. */
   #stopped(life: Running, cause: unknown): void {
     if (!life.isAlive) return
-    const isDisk = cause instanceof DiskFailure || cause instanceof DiskCorruption
     const isRemoved = cause instanceof RaftError && cause.code === 'REMOVED'
-    if (!isDisk && !isRemoved) this.#parts.broke(cause)
+    if (!isOfDisk(cause) && !isRemoved) this.#parts.broke(cause)
     this.turnOff()
     if (isRemoved) this.#parts.removed()
   }

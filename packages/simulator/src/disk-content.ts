@@ -25,6 +25,17 @@ export class DiskCorruption extends Error {
   override readonly name = 'DiskCorruption'
 }
 
+/** The disk did what it was told to: fail. */
+export class DiskFailure extends Error {
+  override readonly name = 'DiskFailure'
+}
+
+/** A storage may have its own words for what its disk did, and give that as the cause. */
+export function isOfDisk(cause: unknown): boolean {
+  if (cause instanceof DiskFailure || cause instanceof DiskCorruption) return true
+  return cause instanceof Error && cause.cause !== undefined && isOfDisk(cause.cause)
+}
+
 /** Bytes and their checksum. Bits may rot; whoever reads them learns of it. */
 export class Sealed {
   #bytes: Uint8Array

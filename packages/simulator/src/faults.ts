@@ -26,6 +26,7 @@ export const FAULTS = [
   'one-way partition',
   'node isolated',
   'bridge',
+  'leader cut off',
   'event loop stalled',
   'slow event loop',
   'slow state machine',

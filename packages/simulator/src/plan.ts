@@ -43,6 +43,8 @@ export interface Troubles {
   readonly snapshotMs: number
   /** Somebody asks for a change of the membership. */
   readonly changeMs: number
+  /** The leader is cut off when another is ready to lead: only with leases, which must bear it. */
+  readonly usurpMs: number
   readonly rotMs: number
   /** How many of the crashed nodes start again at once, while what they said is still on its way. */
   readonly restartsAtOnce: number
@@ -81,6 +83,7 @@ export function drawPlan(random: Random): Plan {
       transferMs: sometimes(0.4, () => random.whole(2, 20) * electionMs),
       snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
       changeMs: sometimes(0.5, () => random.pick([0.5, 2, 5]) * electionMs),
+      usurpMs: 0,
       rotMs: sometimes(0.2, () => random.whole(10, 50) * electionMs),
       restartsAtOnce: random.pick([0.1, 0.9, 0.9]),
       allAtOnce: random.pick([0, 0, 0.2]),
@@ -100,16 +103,22 @@ export function drawPlan(random: Random): Plan {
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
   }
-  return random.derive('leases').chance(0.4) ? withLeases(plan) : plan
+  const leases = random.derive('leases')
+  return leases.chance(0.4) ? withLeases(plan, leases) : plan
 }
 
 /** Reads rest on clocks, which differ as much as the nodes are told to expect, and no more. */
-function withLeases(plan: Plan): Plan {
+function withLeases(plan: Plan, random: Random): Plan {
   const slowest = 1 - plan.drift
   const fastest = 1 + plan.drift
   const maxClockDrift = 1 - slowest / fastest
   const options = { preVote: true, checkQuorum: true, reads: 'lease', maxClockDrift } as const
-  return { ...plan, options: { ...plan.options, ...options } }
+  const usurpMs = (random.pick([0, 4, 4, 10]) * plan.safetyMs) / 50
+  return {
+    ...plan,
+    options: { ...plan.options, ...options },
+    troubles: { ...plan.troubles, usurpMs },
+  }
 }
 
 type DrawnOptions = Plan['options']

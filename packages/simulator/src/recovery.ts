@@ -6,14 +6,6 @@ import { isMember, isQuorum } from './quorum.ts'
 import type { Random } from './random.ts'
 import type { Roster } from './roster.ts'
 
-const CALM_DISK = {
-  meanLatencyMs: 1,
-  stallProbability: 0,
-  stallMs: 0,
-  failureProbability: 0,
-  corruption: 0,
-}
-
 /** Chooses a majority at random, makes it whole, and leaves all others broken for ever. */
 export function healMajority(
   cluster: Cluster,
@@ -26,18 +18,10 @@ export function healMajority(
   for (const id of ids) if (cluster.computer(id).isAsked('change')) cluster.crash(id)
   const core = chooseCore(cluster, random, roster)
   network.heal()
-  network.weather = {
-    ...network.weather,
-    minDelayMs: 0,
-    meanDelayMs: 1,
-    loss: 0,
-    duplication: 0,
-    hold: 0,
-    streamBreak: 0,
-  }
+  network.calm()
   for (const id of core) {
     const computer = cluster.computer(id)
-    computer.disk.weather = CALM_DISK
+    computer.disk.calm()
     computer.disk.repair()
     computer.wake()
     cluster.start(id)

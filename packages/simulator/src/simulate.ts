@@ -5,6 +5,7 @@ import { Coverage } from './faults.ts'
 import { Fingerprint } from './fingerprint.ts'
 import { Audience, type Observer, type Property } from './observer.ts'
 import { keyValueWorkload } from './key-value-workload.ts'
+import type { StorageWorld, TestedDisk, TestedNetwork, TransportWorld } from './own-parts.ts'
 import { drawPlan, type Plan } from './plan.ts'
 import { PROPERTIES } from './properties/index.ts'
 import { createRandom } from './random.ts'
@@ -19,6 +20,16 @@ export interface SimulateOptions<Input = unknown, Output = unknown> {
   readonly seed: number
   /** The state machine, and what clients do with it. Default: a few keys and their values. */
   readonly workload?: Workload<Input, Output>
+  /**
+   * The storage of each node: its disk, made once and opened for every life. Default: a virtual disk
+   * that does whatever the contract leaves open.
+   */
+  readonly storage?: (world: StorageWorld) => TestedDisk
+  /**
+   * What connects the nodes, made once. Default: a virtual network, which does more harm than the
+   * contract allows.
+   */
+  readonly transport?: (world: TransportWorld) => TestedNetwork
   /** What is checked. Default: everything. */
   readonly properties?: readonly Property[]
   /** How many of the last lines of the story to keep. Default 200. */
@@ -102,6 +113,9 @@ export async function simulate<Input, Output>(
     sent: (message) => fingerprint.addBytes(message),
     traced: (event) => fingerprint.addData(comparable(event)),
     told: (what) => story.tell(what),
+    storage: options.storage ?? null,
+    transport: options.transport ?? null,
+    breach: (contract, why) => violated(`the ${contract} keeps its contract`, why),
     broke: (id, cause) => violated('nodes run on', `${id} stopped: ${tellCause(cause)}`),
   })
   for (const property of options.properties ?? PROPERTIES)

@@ -3,6 +3,7 @@ import { Administrator } from './administrator.ts'
 import type { Cluster } from './cluster.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
+import { askLeaders, usurp } from './usurpation.ts'
 
 /** Makes trouble for a cluster, at the rates of its plan, until it is told to stop. */
 export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { stop(): void } {
@@ -52,6 +53,10 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
   often(troubles.changeMs, () => {
     administrator.change().catch(stopEverything)
   })
+
+  const usurpation = { cluster, random, electionMs: plan.safetyMs / 50, later }
+  often(troubles.usurpMs, () => usurp(usurpation))
+  if (plan.options.reads === 'lease') askLeaders(usurpation)
 
   const watched = new Set<NodeId>()
   /** Between two writes that belong together is where a crash hurts most. */

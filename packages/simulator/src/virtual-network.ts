@@ -9,6 +9,7 @@ import type {
 } from '@coracle/raft-core'
 import { decodeMessage, encodeMessage } from '@coracle/raft-core/codec'
 import type { Fault } from './faults.ts'
+import type { Network, Station } from './parts.ts'
 import type { Random } from './random.ts'
 import { SnapshotStream } from './snapshot-stream.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -33,17 +34,10 @@ export interface NetworkWeather {
   readonly notice: number
 }
 
-/** What the network needs to know of whoever is attached to it. */
-export interface Station {
-  readonly id: NodeId
-  readonly isAlive: () => boolean
-  /** When the event loop will be free again. */
-  readonly stalledUntil: () => number
-  readonly sent: (message: Message, bytes: Uint8Array) => void
-}
+const CALM = { minDelayMs: 0, meanDelayMs: 1, loss: 0, duplication: 0, hold: 0, streamBreak: 0 }
 
 /** A network on virtual time. Messages travel in their binary form, and outlive their senders. */
-export class VirtualNetwork {
+export class VirtualNetwork implements Network {
   weather: NetworkWeather
   readonly clock: VirtualClock
   readonly random: Random
@@ -75,7 +69,6 @@ export class VirtualNetwork {
     this.#stations.set(station.id, { station, handlers })
   }
 
-  /** The node is gone, and with it the streams from and to it. */
   leave(id: NodeId): void {
     this.#stations.delete(id)
     for (const stream of this.#streams) if (stream.from === id || stream.to === id) stream.break()
@@ -88,6 +81,10 @@ export class VirtualNetwork {
 
   heal(): void {
     this.#cuts.clear()
+  }
+
+  calm(): void {
+    this.weather = { ...this.weather, ...CALM }
   }
 
   isCut(from: NodeId, to: NodeId): boolean {

@@ -1,6 +1,6 @@
 import { assert } from '../errors.ts'
 import type { LogIndex, NodeId, Position, Term } from '../types.ts'
-import { lastLog, type RaftState } from './state.ts'
+import type { RaftState } from './state.ts'
 
 /**
  * What is true of one node at every moment, and of any two moments, one after the other: the part
@@ -31,7 +31,7 @@ export function glance(raft: Readonly<RaftState>): Glance {
     term: raft.term,
     votedFor: raft.votedFor,
     isLeader: raft.role === 'leader',
-    lastLog: lastLog(raft),
+    lastLog: log.last,
     commit: { term: log.termAt(commitIndex), index: commitIndex },
     appliedIndex: raft.appliedIndex,
     compactedIndex: log.compacted.index,

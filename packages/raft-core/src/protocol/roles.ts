@@ -1,9 +1,9 @@
 import { assert } from '../errors.ts'
 import type { Role } from '../trace.ts'
 import type { Entry, NodeId, Term } from '../types.ts'
-import { appendToLog } from './append-entries.ts'
-import { trackPeers } from './peers.ts'
 import { stampRound } from './lease.ts'
+import { appendToLog } from './log-changes.ts'
+import { trackPeers } from './peers.ts'
 import { loseReads } from './read-index.ts'
 import type { RaftState } from './state.ts'
 

@@ -71,6 +71,18 @@ describe('a failed write stops the node', () => {
     expect(storage.disk.entries.some(({ type }) => type === 'command')).toBe(false)
   })
 
+  test('whoever asked for a snapshot that cannot be written is told so', async () => {
+    await using world = await World.of(['a'])
+    const { node, storage } = world.at('a')
+    watchOutcome(node.propose(text('x')))
+    await world.settle()
+    storage.snapshotWrites.failure = broken
+    const outcome = watchOutcome(node.snapshot())
+    await world.settle()
+    expect(outcome.error()).toBeInstanceOf(RaftError)
+    expect(outcome.error()).toMatchObject({ code: 'STOPPED', cause: broken })
+  })
+
   test('a snapshot that cannot be written is the end too', async () => {
     await using world = await World.of(['a'], { snapshotEntries: 5 })
     world.at('a').storage.snapshotWrites.failure = broken

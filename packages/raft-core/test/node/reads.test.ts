@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Consistency } from '../../src/node/reads.ts'
+import type { Consistency } from '../../src/node/consistency.ts'
 import type { RaftEvent } from '../../src/trace.ts'
 import { only, text } from '../support/messages.ts'
 import { watchOutcome, World } from '../support/world.ts'
