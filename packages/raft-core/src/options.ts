@@ -19,8 +19,8 @@ export interface ProtocolOptions {
   /**
    * How a leader makes sure that it still leads when it answers a read: `quorum` asks a majority each
    * time (thesis 6.4); `lease` asks nobody while a majority that answered lately owes it its loyalty
-   * (thesis 6.4.1), and is right only as far as clocks are. Needs `preVote` and `checkQuorum`, and the
-   * same `reads`, `electionTicks`, `tickMs` and `maxClockDrift` on all nodes. Default `quorum`.
+   * (thesis 6.4.1), and is right only as far as clocks are. Needs `preVote` and `checkQuorum`. Followers
+   * that promise less than the leader's election timeout, or nothing, do not count. Default `quorum`.
    */
   readonly reads: 'quorum' | 'lease'
   /**

@@ -2,6 +2,7 @@ import { assert } from '../errors.ts'
 import type { Heartbeat, HeartbeatReply } from '../messages.ts'
 import { commitUpTo } from './commit.ts'
 import { send } from './effects.ts'
+import { acceptPromise, promiseMs } from './lease.ts'
 import { heardFrom } from './peers.ts'
 import type { Progress } from './progress.ts'
 import { recoverLostMessage } from './replicate.ts'
@@ -42,15 +43,17 @@ export function tickPeer(raft: RaftState, peer: Progress, isHeartbeatDue: boolea
 /**
  * An append says all that a heartbeat does, but its answer waits for the follower's disk. So where
  * appends flow, they stand in for heartbeats only while they are answered and no read waits for that;
- * and while followers are patient, for what comes instead may have come a tick earlier.
+ * and while followers are patient, for what comes instead may have come a tick earlier. Nor is a lease
+ * renewed by anything else.
  */
 function needsHeartbeat({ reads, doubtedRound, options }: RaftState): boolean {
   if (reads.pending.length > 0 || doubtedRound > 0) return true
-  return options.heartbeatTicks + 1 >= options.electionTicks
+  return options.reads === 'lease' || options.heartbeatTicks + 1 >= options.electionTicks
 }
 
 export function handleHeartbeatReply(raft: RaftState, message: HeartbeatReply): void {
-  heardFrom(raft, message)
+  const peer = heardFrom(raft, message)
+  if (peer !== null) acceptPromise(raft, peer, message)
 }
 
 // The follower's side. The term rule has run, and the sender is known as the leader.
@@ -72,5 +75,6 @@ export function handleHeartbeat(raft: RaftState, message: Heartbeat): void {
     to: message.from,
     term: raft.term,
     round: message.round,
+    promiseMs: promiseMs(raft),
   })
 }

@@ -96,6 +96,7 @@ function checkLeader(raft: Readonly<RaftState>): void {
     assert(peer.matchIndex <= log.lastIndex, 'what matches is in the log')
     assert(peer.nextIndex <= log.lastIndex + 1, 'what is sent is in the log')
     assert(peer.ackedRound <= reads.round, 'only rounds that began are answered')
+    assert(peer.promisedRound <= peer.ackedRound, 'a promise comes with an answer')
     if (peer.state !== 'replicate')
       assert(peer.inflight.count === 0, 'only who replicates has messages on the way')
     if (peer.inflight.count === 0) assert(peer.inflight.bytes === 0, 'no message, no bytes')

@@ -29,6 +29,8 @@ export interface Progress {
   snapshotIndex: LogIndex
   /** The newest heartbeat round the follower has answered. */
   ackedRound: number
+  /** The newest one with whose answer it promised what this leader's lease counts on. */
+  promisedRound: number
   /** It has answered since the leader last checked its quorum. */
   active: boolean
   /** It had, when that was: right after the check, nothing newer is known of anybody. */
@@ -79,6 +81,7 @@ export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: num
     fetching: 0,
     snapshotIndex: 0,
     ackedRound: 0,
+    promisedRound: 0,
     // A new peer gets the benefit of the doubt until the next check of the quorum.
     active: true,
     silentTicks: 0,
