@@ -111,7 +111,11 @@ async function stream(dice: Random, bytes: Uint8Array): Promise<boolean> {
 function post(path: string, body: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const asking = request(`http://${address}${path}`, { method: 'POST', agent })
-    asking.once('error', reject)
+    asking.once('error', (error: NodeJS.ErrnoException) => {
+      // A connection that nobody used for a while ends, maybe just when it is used again.
+      if (asking.reusedSocket && error.code === 'ECONNRESET') resolve(post(path, body))
+      else reject(error)
+    })
     asking.once('response', (answer) => {
       answer.resume()
       answer.once('end', () => {
