@@ -7,6 +7,8 @@ import {
   RaftError,
   type RaftEvent,
   type RaftNode,
+  recoverCluster,
+  type Recovery,
   startNode,
   type Storage,
 } from '@coracle/raft-core'
@@ -31,6 +33,8 @@ export interface ComputerParts {
   readonly options: Partial<NodeOptions>
   /** How much longer a tick takes here than it should: 1 is exact. */
   readonly drift: number
+  /** It speaks a later version of the protocol than the others. */
+  readonly isLater: boolean
   /** How long a turn of the event loop takes, on average. */
   readonly turnMs: number
   /** A new state machine, for each life. */
@@ -84,6 +88,22 @@ export class Computer {
   /** What a client that is connected to this node reads there. */
   get machine(): TestedMachine<unknown, unknown> | null {
     return this.#running?.machine.inner ?? null
+  }
+
+  get drift(): number {
+    return this.#parts.drift
+  }
+
+  /** Makes a new cluster of what is on the disk, of this node alone. It does not run meanwhile. */
+  async recover(): Promise<Recovery> {
+    const { observer } = this.#parts
+    const life: Life = { id: this.id, number: this.#lives, disk: this.disk }
+    await using storage = this.disk.open({
+      persisted: (batch) => observer.persisted(life, batch),
+      corrupted: () => {},
+    })
+    const members = [{ id: this.id, address: this.id }]
+    return await recoverCluster(storage, { id: this.id, members, commitUncertain: true })
   }
 
   turnOn(): void {
@@ -157,12 +177,13 @@ export class Computer {
     number: number,
     ask: (node: RaftNode) => Promise<Answer>,
     positionOf: (answer: Answer) => { readonly index: number; readonly term: number },
-    newcomers: readonly NodeId[] = [],
+    about: Partial<Pick<Request, 'newcomers' | 'consistency'>> = {},
   ): Promise<{ readonly ending: Ending; readonly answer: Answer | null }> | null {
     const life = this.#running
     if (life === null || life.node === null) return null
     const { observer, clock } = this.#parts
-    const request: Request = { kind, life, number, newcomers, calledAt: clock.now }
+    const { newcomers = [], consistency = 'linearizable' } = about
+    const request: Request = { kind, life, number, newcomers, consistency, calledAt: clock.now }
     observer.asked(request)
     return new Promise((resolve) => {
       const settle = (ending: Ending, answer: Answer | null): void => {
@@ -190,6 +211,7 @@ export class Computer {
     const { founders, contacts, options, network, observer, traced } = this.#parts
     const station: Station = {
       id: this.id,
+      isLater: this.#parts.isLater,
       isAlive: () => life.isAlive,
       stalledUntil: () => this.#stalledUntil,
       sent: (message, bytes) => {

@@ -9,6 +9,7 @@ import type {
 } from '@coracle/raft-core'
 import { decodeMessage, encodeMessage } from '@coracle/raft-core/codec'
 import type { Fault } from './faults.ts'
+import { asLater, unknownMessage } from './later-version.ts'
 import type { Network, Station } from './parts.ts'
 import type { Random } from './random.ts'
 import { SnapshotStream } from './snapshot-stream.ts'
@@ -101,14 +102,24 @@ export class VirtualNetwork implements Network {
   }
 
   carry(message: Message): void {
-    const bytes = encodeMessage(message)
-    this.#stations.get(message.from)?.station.sent(message, bytes)
     const { from, to } = message
+    const sender = this.#stations.get(from)?.station
+    const bytes = this.encode(message, sender)
+    sender?.sent(message, bytes)
+    if (sender?.isLater === true && this.random.chance(0.02)) {
+      this.#befell('message of an unknown type')
+      this.#dispatch(from, to, unknownMessage(this.random))
+    }
     if (this.isCut(from, to) || this.random.chance(this.weather.loss)) return this.#lose(from, to)
     this.#dispatch(from, to, bytes)
     if (message.type === 'propose' || !this.random.chance(this.weather.duplication)) return
     this.#befell('message duplicated')
     this.#dispatch(from, to, bytes)
+  }
+
+  encode(message: Message, sender: Station | undefined): Uint8Array {
+    const bytes = encodeMessage(message)
+    return sender?.isLater === true ? asLater(bytes, this.random) : bytes
   }
 
   #dispatch(from: NodeId, to: NodeId, bytes: Uint8Array): void {
@@ -194,7 +205,7 @@ class VirtualTransport implements Transport {
     const network = this.#network
     const { from, to } = message
     signal.throwIfAborted()
-    const bytes = encodeMessage(message)
+    const bytes = network.encode(message, this.#station)
     this.#station.sent(message, bytes)
     const stream = network.open(from, to)
     const abort = (): void => stream.break()
