@@ -29,6 +29,8 @@ export interface ClusterParts {
   readonly random: Random
   readonly observer: Required<Observer>
   readonly sent: (message: Uint8Array) => void
+  /** A timer of some node was due. */
+  readonly ticked: () => void
   readonly traced: (event: RaftEvent) => void
   /** What somebody did to the cluster, in words. */
   readonly told: (what: string) => void
@@ -37,6 +39,8 @@ export interface ClusterParts {
   readonly storage: ((world: StorageWorld) => TestedDisk) | null
   readonly transport: ((world: TransportWorld) => TestedNetwork) | null
   readonly breach: Breach
+  /** A node cannot read what another has sent. */
+  readonly misunderstood: (why: string) => void
 }
 
 /** All computers and the network between them. */
@@ -59,7 +63,7 @@ export class Cluster implements WorldView {
     const own = { clock, random: random.derive('network'), weather, befell: this.befell }
     this.network =
       parts.transport === null
-        ? new VirtualNetwork(own)
+        ? new VirtualNetwork({ ...own, misunderstood: parts.misunderstood })
         : new WatchedNetwork({
             ...own,
             open: parts.transport,

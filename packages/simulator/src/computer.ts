@@ -43,6 +43,7 @@ export interface ComputerParts {
   readonly applyMs: number
   readonly observer: Required<Observer>
   readonly sent: (message: Uint8Array) => void
+  readonly ticked: () => void
   readonly traced: (event: RaftEvent) => void
   /** The cluster told the node that it was removed, and it stopped. */
   readonly removed: () => void
@@ -280,6 +281,7 @@ export class Computer {
             // A timer that was due while the loop stood still is due once, afterwards.
             const wait = this.#stalledUntil - clock.now
             if (wait > 0) return next(wait)
+            this.#parts.ticked()
             beat()
             next(intervalMs * drift)
           })

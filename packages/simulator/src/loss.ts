@@ -33,10 +33,14 @@ export class History {
  * cluster is so small that this would be the end of it.
  */
 export function drawSurvivors(cluster: Cluster, random: Random, roster: Roster): readonly NodeId[] {
+  const { membership } = roster.newest ?? { membership: roster.founders }
+  const members = cluster.ids.filter(
+    (id) => isMember(membership, id) && !cluster.isRetired(id) && knowsItTakesPart(cluster, id),
+  )
   const survivors: NodeId[] = []
-  for (const id of random.shuffle(cluster.ids.filter((some) => knowsItTakesPart(cluster, some)))) {
+  for (const id of random.shuffle(members)) {
     const more = [...survivors, id]
-    if (!roster.inPlay.some((membership) => isQuorum(membership, more))) survivors.push(id)
+    if (!roster.inPlay.some((some) => isQuorum(some, more))) survivors.push(id)
   }
   return survivors.sort((a, b) => compareLogs(cluster.diskOf(b), cluster.diskOf(a)))
 }

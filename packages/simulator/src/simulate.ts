@@ -60,6 +60,8 @@ export interface Report {
 /** How much happened. */
 export interface Tally {
   virtualMs: number
+  /** Ticks of all nodes that ran, together. */
+  ticks: number
   messages: number
   elections: number
   snapshotsInstalled: number
@@ -90,6 +92,7 @@ export async function simulate<Input, Output>(
   const fingerprint = new Fingerprint()
   const tally: Tally = {
     virtualMs: 0,
+    ticks: 0,
     messages: 0,
     elections: 0,
     snapshotsInstalled: 0,
@@ -112,11 +115,13 @@ export async function simulate<Input, Output>(
     clock,
     random,
     observer,
+    ticked: () => (tally.ticks += 1),
     sent: (message) => fingerprint.addBytes(message),
     traced: (event) => fingerprint.addData(comparable(event)),
     told: (what) => story.tell(what),
     storage: options.storage ?? null,
     transport: options.transport ?? null,
+    misunderstood: (why) => violated('messages are understood', why),
     breach: (contract, why) => violated(`the ${contract} keeps its contract`, why),
     broke: (id, cause) => violated('nodes run on', `${id} stopped: ${tellCause(cause)}`),
   })

@@ -7,7 +7,7 @@ import type {
   Transport,
   TransportHandlers,
 } from '@coracle/raft-core'
-import { decodeMessage, encodeMessage } from '@coracle/raft-core/codec'
+import { decodeMessage, encodeMessage, type Ends } from '@coracle/raft-core/codec'
 import type { Fault } from './faults.ts'
 import { asLater, unknownMessage } from './later-version.ts'
 import type { Network, Station } from './parts.ts'
@@ -48,8 +48,10 @@ export class VirtualNetwork implements Network {
   /** When the newest message on a line arrives. */
   readonly #lineBusyUntil = new Map<string, number>()
   readonly #befell: (fault: Fault) => void
+  readonly #misunderstood: (why: string) => void
 
   constructor(parts: {
+    readonly misunderstood: (why: string) => void
     readonly clock: VirtualClock
     readonly random: Random
     readonly weather: NetworkWeather
@@ -59,6 +61,7 @@ export class VirtualNetwork implements Network {
     this.random = parts.random
     this.weather = parts.weather
     this.#befell = parts.befell
+    this.#misunderstood = parts.misunderstood
   }
 
   attach(station: Station): Transport {
@@ -141,8 +144,18 @@ export class VirtualNetwork implements Network {
     if (receiver === undefined) return
     const wait = receiver.station.stalledUntil() - this.clock.now
     if (wait > 0) return this.clock.afterQuietly(wait, () => this.#arrive(from, to, bytes))
-    const message = decodeMessage(bytes, { from, to })
+    const message = this.#decode(bytes, { from, to })
     if (message !== null) receiver.handlers.onMessage(message)
+  }
+
+  /** What a later version has added is no reason not to understand the rest. */
+  #decode(bytes: Uint8Array, ends: Ends): Message | null {
+    try {
+      return decodeMessage(bytes, ends)
+    } catch (error) {
+      this.#misunderstood(`${ends.to} cannot read a message from ${ends.from}: ${String(error)}`)
+      return null
+    }
   }
 
   #lose(from: NodeId, to: NodeId): void {
