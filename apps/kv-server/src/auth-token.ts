@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { type EtcdAuthOptions, JWT_METHODS, type JwtMethod } from '@coracle/etcd-api'
 import { parseDuration } from './duration.ts'
-import { UsageError } from './flags.ts'
+import { UsageError } from './usage.ts'
 
 export type AuthToken = { readonly type: 'simple' } | JwtFiles
 

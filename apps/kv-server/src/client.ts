@@ -1,5 +1,12 @@
 /** The few requests that the launcher, the demo and the tests make of one member over gRPC. */
-import { type ChannelOptions, Client, credentials, Metadata } from '@grpc/grpc-js'
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  credentials,
+  Metadata,
+} from '@grpc/grpc-js'
+import { createSecureContext } from 'node:tls'
 import protobuf, { type Type } from 'protobufjs'
 
 export interface MemberClient extends Disposable {
@@ -69,9 +76,16 @@ const CHANNEL: ChannelOptions = {
   'grpc.enable_channelz': 0,
 }
 
+/** PEM texts. */
+export interface ClientTls {
+  readonly ca: string
+  readonly cert?: string
+  readonly key?: string
+}
+
 /** A client of the member at `host:port`, and of no other. It rejects with gRPC's errors. */
-export function memberClient(address: string): MemberClient {
-  const client = new Client(address, credentials.createInsecure(), CHANNEL)
+export function memberClient(address: string, tls: ClientTls | null = null): MemberClient {
+  const client = new Client(address, credentialsOf(tls), CHANNEL)
   const call = unaryCalls(client)
   return {
     address,
@@ -94,6 +108,11 @@ export function memberClient(address: string): MemberClient {
     },
     [Symbol.dispose]: () => client.close(),
   }
+}
+
+function credentialsOf(tls: ClientTls | null): ChannelCredentials {
+  if (tls === null) return credentials.createInsecure()
+  return credentials.createFromSecureContext(createSecureContext({ ...tls }))
 }
 
 /** 64-bit numbers are decoded as decimal text. */

@@ -3,12 +3,16 @@ import { type AutoCompaction, clusterId, type EtcdId, memberId, nodeIdOf } from 
 import type { NodeId, Peer } from '@coracle/raft-core'
 import { type AuthToken, parseAuthToken } from './auth-token.ts'
 import { parseDuration } from './duration.ts'
-import { type Settings, UsageError } from './flags.ts'
+import { CORRUPT_CHECK } from './flags/feature-gates.ts'
+import type { Settings } from './flags.ts'
+import { clientTlsOf, idleTls, peerTlsOf, type TlsConfig } from './tls/tls-config.ts'
+import { UsageError } from './usage.ts'
 
 export interface Endpoint {
   /** An IP address, without brackets. */
   readonly host: string
   readonly port: number
+  readonly isSecure: boolean
 }
 
 /** A member that the cluster starts with. */
@@ -27,6 +31,9 @@ export interface ServerConfig {
   /** For metrics and health checks only. */
   readonly listenMetrics: readonly Endpoint[]
   readonly listenPeers: Endpoint
+  /** Null: no URL of clients is one of HTTPS. */
+  readonly clientTls: TlsConfig | null
+  readonly peerTls: TlsConfig | null
   /** This member. It is one of `initialMembers`. */
   readonly member: InitialMember
   readonly initialMembers: readonly InitialMember[]
@@ -52,12 +59,20 @@ export interface ServerConfig {
   readonly maxRequestBytes: number
   readonly maxTxnOps: number
   readonly maxConcurrentStreams: number
+  /** Clients that ping more often than this are sent away; 0 for none. */
+  readonly keepaliveMinTimeMs: number
+  /** Clients that are silent for so long are pinged. */
+  readonly keepaliveIntervalMs: number
+  readonly keepaliveTimeoutMs: number
+  readonly watchProgressIntervalMs: number
   readonly quotaBackendBytes: number
   /** Null: history is kept until a client compacts it. */
   readonly autoCompaction: AutoCompaction | null
   readonly authToken: AuthToken
   readonly authTokenTtlMs: number
   readonly bcryptCost: number
+  /** The common name of a client's certificate is a user's name. */
+  readonly clientCertAuth: boolean
   readonly jsonGateway: boolean
   readonly corsOrigins: readonly string[]
   readonly hostWhitelist: readonly string[]
@@ -92,6 +107,7 @@ export function resolveConfig(
     advertiseClientUrls: advertisedClientUrls(settings),
     listenMetrics: metricsEndpoints(settings),
     listenPeers: listenPeer,
+    ...securityOf(settings, listenClients, listenPeer),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
     clusterToken: settings['initial-cluster-token'],
     contacts: [],
@@ -99,7 +115,8 @@ export function resolveConfig(
     strictReconfigCheck: settings['strict-reconfig-check'],
     maxLearners: settings['max-learners'],
     corruptCheckMs: settings['corrupt-check-time'],
-    initialCorruptCheck: settings['initial-corrupt-check'],
+    initialCorruptCheck:
+      settings['initial-corrupt-check'] || settings['feature-gates'].get(CORRUPT_CHECK) === true,
     isNewCluster: settings['initial-cluster-state'] === 'new',
     heartbeatMs: settings['heartbeat-interval'],
     electionMs: settings['election-timeout'],
@@ -109,17 +126,71 @@ export function resolveConfig(
     maxRequestBytes: settings['max-request-bytes'],
     maxTxnOps: settings['max-txn-ops'],
     maxConcurrentStreams: settings['max-concurrent-streams'],
+    keepaliveMinTimeMs: Math.ceil(settings['grpc-keepalive-min-time']),
+    keepaliveIntervalMs: Math.ceil(settings['grpc-keepalive-interval']) || NEVER_MS,
+    keepaliveTimeoutMs: Math.max(1, Math.ceil(settings['grpc-keepalive-timeout'])),
+    watchProgressIntervalMs: progressIntervalOf(settings),
     quotaBackendBytes: quotaOf(settings['quota-backend-bytes']),
     autoCompaction: autoCompactionOf(settings),
     authToken: parseAuthToken(settings['auth-token']),
     authTokenTtlMs: settings['auth-token-ttl'] * 1_000,
     bcryptCost: settings['bcrypt-cost'],
+    clientCertAuth: settings['client-cert-auth'],
     jsonGateway: settings['enable-grpc-gateway'],
     corsOrigins: list(settings.cors),
     hostWhitelist: list(settings['host-whitelist']),
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
   }
+}
+
+/** What was set and changes nothing, a line for each. */
+export function idleSettings(settings: Settings, config: ServerConfig): readonly string[] {
+  return idleTls(settings, {
+    clients: [...config.listenClients, ...config.listenMetrics].some(({ isSecure }) => isSecure),
+    members: config.listenPeers.isSecure,
+  })
+}
+
+function securityOf(
+  settings: Settings,
+  clients: readonly Endpoint[],
+  peers: Endpoint,
+): Pick<ServerConfig, 'clientTls' | 'peerTls'> {
+  const hostsOf = (endpoints: readonly Endpoint[], urlsOf: readonly string[]): string[] => [
+    ...endpoints.map(({ host }) => host),
+    ...urlsOf.map((url) => new URL(url).hostname.replaceAll(/[[\]]/g, '')),
+  ]
+  const dataDir = dataDirOf(settings)
+  const listening = [...clients, ...metricsEndpoints(settings)]
+  const clientTls = clientTlsOf(settings, {
+    dataDir,
+    isWanted: listening.some(({ isSecure }) => isSecure),
+    hosts: hostsOf(listening, advertisedClientUrls(settings)),
+  })
+  const peerTls = peerTlsOf(settings, {
+    dataDir,
+    isWanted: peers.isSecure,
+    hosts: hostsOf([peers], urls(settings, 'initial-advertise-peer-urls')),
+  })
+  if (clientTls === null && listening.some(({ isSecure }) => isSecure))
+    throw new UsageError(
+      'TLS key/cert (--cert-file, --key-file) must be provided for client urls with HTTPS scheme',
+    )
+  if (peerTls === null && peers.isSecure)
+    throw new UsageError(
+      'TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer urls with HTTPS scheme',
+    )
+  return { clientTls, peerTls }
+}
+
+/** Further away than any process lives. */
+const NEVER_MS = Number.MAX_SAFE_INTEGER
+
+function progressIntervalOf(settings: Settings): number {
+  const ms = Math.ceil(settings['watch-progress-notify-interval'])
+  if (ms >= 100) return ms
+  throw new UsageError('--watch-progress-notify-interval must be at least 100ms')
 }
 
 /** Named after the member unless told otherwise. */
@@ -280,19 +351,20 @@ function checkUrl(given: string, flag: UrlFlag | 'initial-cluster'): string {
   const [, scheme = '', host, port] = URL_FORM.exec(url) ?? []
   if (host === undefined || Number(port) > 65_535 || Number(port) < 1)
     throw new UsageError(`--${flag} needs URLs of the form http://host:port, not '${url}'`)
-  if (scheme !== 'http')
-    throw new UsageError(`--${flag}: ${scheme} is not supported yet, only http: '${url}'`)
-  return `http://${host}:${port}`
+  if (scheme !== 'http' && scheme !== 'https')
+    throw new UsageError(`--${flag}: ${scheme} is not supported, only http and https: '${url}'`)
+  return `${scheme}://${host}:${port}`
 }
 
 /** Where to listen: on an IP address. A name may stand for many, all but localhost. */
 function listenEndpoint(url: string): Endpoint {
-  const { hostname, port } = new URL(url)
+  const { hostname, port, protocol } = new URL(url)
   const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replaceAll(/[[\]]/g, '')
   if (!/^[\d.]+$/.test(host) && !host.includes(':'))
     throw new UsageError(`expected IP in URL for binding (${url})`)
   // An URL leaves the port of its scheme out.
-  return { host, port: port === '' ? 80 : Number(port) }
+  const isSecure = protocol === 'https:'
+  return { host, port: port === '' ? (isSecure ? 443 : 80) : Number(port), isSecure }
 }
 
 function isWildcard(hostname: string): boolean {
@@ -300,6 +372,10 @@ function isWildcard(hostname: string): boolean {
 }
 
 /** `host:port`, with the brackets that IPv6 needs. */
-export function formatEndpoint({ host, port }: Endpoint): string {
+export function formatEndpoint({ host, port }: Omit<Endpoint, 'isSecure'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+export function urlOf(endpoint: Endpoint): string {
+  return `${endpoint.isSecure ? 'https' : 'http'}://${formatEndpoint(endpoint)}`
 }

@@ -1,12 +1,16 @@
 /** What went wrong, in one sentence for whoever runs the member. */
 import { StorageError } from '@coracle/storage-level'
 import { DirectoryError } from './identity.ts'
+import { CertificateError } from './tls/certificates.ts'
 
 /** Errors that are sentences stand alone; of others, the causes tell more than "could not start". */
 export function explain(error: unknown): string {
   const chain = causes(error)
   const sentence = chain.find(
-    (each) => each instanceof StorageError || each instanceof DirectoryError,
+    (each) =>
+      each instanceof StorageError ||
+      each instanceof DirectoryError ||
+      each instanceof CertificateError,
   )
   if (sentence !== undefined) return sentence.message
   const taken = chain.find((each) => isTaken(each))

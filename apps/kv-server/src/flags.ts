@@ -1,127 +1,52 @@
-/** The flags of a member: etcd's own names, meanings and defaults, one line of the table for each. */
+/** The flags of a member, with etcd's own names, meanings and defaults; and how they are read. */
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { parseDuration } from './duration.ts'
+import { readConfigFile } from './flags/config-file.ts'
+import { CLUSTER_FLAGS, type ClusterSettings } from './flags/clustering.ts'
+import { FEATURE_FLAGS, type FeatureSettings, idleGates } from './flags/feature-gates.ts'
+import type { Flag } from './flags/kinds.ts'
+import { LOG_FLAGS, type LogSettings } from './flags/logging.ts'
+import { OLD_NAMES } from './flags/old-names.ts'
+import { SECURITY_FLAGS, type SecuritySettings } from './flags/security.ts'
+import { SERVING_FLAGS, type ServingSettings } from './flags/serving.ts'
+import { STORAGE_FLAGS, type StorageSettings } from './flags/storage.ts'
+import { type Foreign, REFUSED, WITHOUT_MEANING } from './flags/without-meaning.ts'
+import { ConfigFileError, UsageError } from './usage.ts'
 
 /** Every flag by its name, as the rest of the program sees it. */
-export interface Settings {
-  readonly name: string
-  /** Empty if it was not given: the name decides then. */
-  readonly 'data-dir': string
-  readonly 'listen-client-urls': string
-  /** Empty if it was not given. */
-  readonly 'advertise-client-urls': string
-  /** Empty if there are none. */
-  readonly 'listen-metrics-urls': string
-  readonly 'listen-peer-urls': string
-  readonly 'initial-advertise-peer-urls': string
-  /** Empty if it was not given: a cluster of this member alone. */
-  readonly 'initial-cluster': string
-  readonly 'initial-cluster-state': 'new' | 'existing'
-  readonly 'initial-cluster-token': string
-  readonly 'force-new-cluster': boolean
-  readonly 'strict-reconfig-check': boolean
-  readonly 'max-learners': number
-  readonly 'initial-corrupt-check': boolean
-  /** In milliseconds. */
-  readonly 'corrupt-check-time': number
-  readonly 'heartbeat-interval': number
-  readonly 'election-timeout': number
-  readonly 'pre-vote': boolean
-  readonly 'snapshot-count': number
-  readonly 'snapshot-catchup-entries': number
-  readonly 'max-request-bytes': number
-  readonly 'max-txn-ops': number
-  readonly 'max-concurrent-streams': number
-  readonly 'quota-backend-bytes': number
-  readonly 'auto-compaction-mode': 'periodic' | 'revision'
-  /** A time, or a number of hours or revisions. Empty if it was not given. */
-  readonly 'auto-compaction-retention': string
-  /** `simple`, or `jwt` and what it takes. */
-  readonly 'auth-token': string
-  readonly 'auth-token-ttl': number
-  readonly 'bcrypt-cost': number
-  readonly 'enable-grpc-gateway': boolean
-  readonly cors: string
-  readonly 'host-whitelist': string
-  readonly 'peer-transport': 'tcp' | 'grpc'
-  readonly 'unsafe-no-fsync': boolean
-  readonly 'log-level': LogLevel
-  readonly 'log-format': 'json' | 'console'
-}
+export interface Settings
+  extends
+    ClusterSettings,
+    StorageSettings,
+    ServingSettings,
+    SecuritySettings,
+    LogSettings,
+    FeatureSettings {}
 
 export type FlagName = keyof Settings
-export type LogLevel = (typeof LOG_LEVELS)[number]
-
-const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'panic', 'fatal'] as const
-
-interface Flag<Value> {
-  /** What stands for the value in the help; empty for a switch. */
-  readonly value: string
-  /** In the words of the command line. */
-  readonly default: string
-  /** Throws an InvalidArgumentError that says what the value must be. */
-  readonly parse: (text: string) => Value
-  readonly help: string
-}
-
-const LOCAL_CLIENT = 'http://localhost:2379'
-const LOCAL_PEER = 'http://localhost:2380'
 
 const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
-  name: text('name', 'default', 'name of this member, as in --initial-cluster'),
-  'data-dir': text('path', '', 'where the data is kept (default: <name>.coracle)'),
-  'listen-client-urls': text('urls', LOCAL_CLIENT, 'where to listen for clients'),
-  'advertise-client-urls': text('urls', '', 'where clients reach this member'),
-  'listen-metrics-urls': text('urls', '', 'where else to serve /metrics and the health checks'),
-  'listen-peer-urls': text('url', LOCAL_PEER, 'where to listen for other members'),
-  'initial-advertise-peer-urls': text('urls', LOCAL_PEER, 'where members reach this one'),
-  'initial-cluster': text('name=url,...', '', 'who founds the cluster (default: this member)'),
-  'initial-cluster-state': oneOf(
-    ['new', 'existing'],
-    'new',
-    'found a cluster, or join one that runs',
-  ),
-  'initial-cluster-token': text('token', 'etcd-cluster', 'tells clusters with the same URLs apart'),
-  'force-new-cluster': onOff(false, 'go on alone after all others were lost for good'),
-  'strict-reconfig-check': onOff(true, 'refuse members where too few of them would run'),
-  'max-learners': whole('members', 1, [0], 'most members that do not vote'),
-  'initial-corrupt-check': onOff(false, 'compare keys with the others before serving'),
-  'corrupt-check-time': duration('0s', 'how often members compare their keys (0: never)'),
-  'heartbeat-interval': whole('ms', 100, [1, 10_000], 'time between heartbeats'),
-  'election-timeout': whole('ms', 1_000, [5, 50_000], 'silence after which members elect a leader'),
-  'pre-vote': onOff(true, 'ask before campaigning, so that a member that was away disturbs nobody'),
-  'snapshot-count': whole('entries', 10_000, [1], 'applied entries between two snapshots'),
-  'snapshot-catchup-entries': whole('entries', 5_000, [0], 'entries kept behind a snapshot'),
-  'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),
-  'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
-  'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),
-  'quota-backend-bytes': quota(0, 'size at which puts are refused (0: 2 GiB, -1: none)'),
-  'auto-compaction-mode': oneOf(
-    ['periodic', 'revision'],
-    'periodic',
-    'whether history is kept by time or by number',
-  ),
-  'auto-compaction-retention': text(
-    'retention',
-    '',
-    'history to keep: 90m, or hours or revisions (default: 1h; 0: all)',
-  ),
-  'auth-token': text('tokens', 'simple', 'what stands for a user: simple, or jwt,sign-method=...'),
-  'auth-token-ttl': whole('s', 300, [1, 1 << 30], 'how long a simple token lasts unused'),
-  'bcrypt-cost': whole('cost', 10, [4, 31], 'work of hashing a password, each step twice as much'),
-  'enable-grpc-gateway': onOff(true, 'serve the API as JSON over HTTP, too'),
-  cors: text('origins', '*', 'whose pages may ask over HTTP'),
-  'host-whitelist': text('names', '*', 'by which names HTTP clients may call this member'),
-  'peer-transport': oneOf(['tcp', 'grpc'], 'tcp', 'how members talk; the same at all members'),
-  'unsafe-no-fsync': onOff(false, 'do not wait for the disk: a power cut may lose data'),
-  'log-level': oneOf(LOG_LEVELS, 'info', 'least important lines to log', 'level'),
-  'log-format': oneOf(['json', 'console'], 'json', 'lines for programs or for people'),
+  ...CLUSTER_FLAGS,
+  ...STORAGE_FLAGS,
+  ...SERVING_FLAGS,
+  ...SECURITY_FLAGS,
+  ...LOG_FLAGS,
+  ...FEATURE_FLAGS,
 }
 
-const DESCRIPTION = `One member of a distributed key-value store that speaks the etcd v3 API.
-A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins.`
-
+const CONFIG_FILE = 'config-file'
 const NAMES = Object.keys(FLAGS) as FlagName[]
+const FOREIGN: Readonly<Record<string, Foreign>> = { ...WITHOUT_MEANING, ...REFUSED }
+/** Every name that is understood. */
+const ALL_NAMES: readonly string[] = [
+  CONFIG_FILE,
+  ...NAMES,
+  ...Object.keys(FOREIGN),
+  ...OLD_NAMES.keys(),
+]
+
+const DESCRIPTION = `One member of a distributed key-value store that speaks the etcd v3 API.
+A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins. With --config-file,
+a file in YAML has the last word on all of them. Flags of etcd that have no meaning here are taken, too.`
 
 /** What a command line asks for. */
 export type CommandLine =
@@ -129,63 +54,123 @@ export type CommandLine =
   | { readonly type: 'run'; readonly settings: Settings; readonly warnings: readonly string[] }
   | { readonly type: 'version' }
 
-/** A flag or variable that makes no sense. The message is one line. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
+type Variables = Readonly<Record<string, string | undefined>>
+
+/** What was given for flags, by their present names, and by what: `--name`, a variable, a line. */
+type Given = Map<string, { readonly text: string; readonly by: string }>
 
 /** `--data-dir` is `ETCD_DATA_DIR`. */
-export function variableOf(flag: FlagName): string {
+export function variableOf(flag: string): string {
   return `ETCD_${flag.replaceAll('-', '_').toUpperCase()}`
 }
 
 /**
- * Reads flags and variables; a flag wins over its variable. Throws a {@link UsageError} for a flag
- * that is unknown or a value that is out of range.
+ * Reads flags and variables; a flag wins over its variable, and a configuration file over both.
+ * Throws a {@link UsageError} for a flag that is unknown or a value that is out of range.
  */
-export function parseCommandLine(
-  args: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
-): CommandLine {
+export function parseCommandLine(args: readonly string[], env: Variables): CommandLine {
   const command = buildCommand()
   try {
     command.parse(args.map(withTwoDashes), { from: 'user' })
   } catch (error) {
     throw new UsageError(firstLine(error))
   }
-  const given: Record<string, unknown> = command.opts()
-  if (given['help'] === true) return { type: 'help', text: command.helpInformation() }
-  if (given['version'] === true) return { type: 'version' }
+  const options: Readonly<Record<string, string | boolean | undefined>> = command.opts()
+  if (options['help'] === true) return { type: 'help', text: command.helpInformation() }
+  if (options['version'] === true) return { type: 'version' }
   const warnings: string[] = []
+  const outside = givenOutside(options, env, warnings)
+  const path = outside.get(CONFIG_FILE)?.text
+  const given = path === undefined ? outside : givenInFile(path, outside, warnings)
+  warnings.push(...remarksOn(given))
   const settings: Record<string, unknown> = {}
-  for (const name of NAMES) settings[name] = settingOf(name, given[camelCase(name)], env, warnings)
+  for (const name of NAMES) settings[name] = settingOf(name, given)
+  const { 'feature-gates': gates } = settings as unknown as Settings
+  warnings.push(...idleGates(gates).map((gate) => `feature gate ${gate} has no meaning here`))
   warnings.push(...unknownVariables(env))
   return { type: 'run', settings: settings as unknown as Settings, warnings }
 }
 
-function settingOf(
-  name: FlagName,
-  given: unknown,
-  env: Readonly<Record<string, string | undefined>>,
+/** By flags and variables. */
+function givenOutside(
+  options: Readonly<Record<string, string | boolean | undefined>>,
+  env: Variables,
   warnings: string[],
-): unknown {
-  const variable = variableOf(name)
-  // An empty variable is one that is not set: container images declare more than they fill in.
-  const fromEnv = env[variable] === '' ? undefined : env[variable]
-  if (given !== undefined) {
-    if (fromEnv !== undefined) warnings.push(`--${name} is used, and not ${variable}`)
-    return given
+): Given {
+  const given: Given = new Map()
+  for (const name of ALL_NAMES) {
+    const variable = variableOf(name)
+    // An empty variable is one that is not set: container images declare more than they fill in.
+    const fromEnv = env[variable] === '' ? undefined : env[variable]
+    const option = options[camelCase(name)]
+    if (option !== undefined && fromEnv !== undefined)
+      warnings.push(`--${name} is used, and not ${variable}`)
+    const text = option === undefined ? fromEnv : String(option)
+    if (text === undefined) continue
+    const by = option === undefined ? variable : `--${name}`
+    keep(given, name, { text, by }, warnings)
   }
-  if (fromEnv === undefined) return FLAGS[name].parse(FLAGS[name].default)
+  return given
+}
+
+/** The file says all: flags and variables beside it are ignored, as in etcd. */
+function givenInFile(path: string, outside: Given, warnings: string[]): Given {
+  for (const [name, { by }] of outside)
+    if (name !== CONFIG_FILE) warnings.push(`${by} is ignored: the configuration is in ${path}`)
+  const given: Given = new Map()
+  const isDuration = (name: string): boolean =>
+    Object.hasOwn(FLAGS, name) && FLAGS[name as FlagName].value === 'duration'
+  for (const { name, text, line } of readConfigFile(path, { names: ALL_NAMES, isDuration })) {
+    const by = `${path}:${line}: ${name}`
+    if (name === CONFIG_FILE) throw new ConfigFileError(`${by} cannot stand in a file`)
+    keep(given, name, { text, by }, warnings)
+  }
+  return given
+}
+
+/** Under the present name. A new name wins over an old one. */
+function keep(
+  given: Given,
+  name: string,
+  what: { readonly text: string; readonly by: string },
+  warnings: string[],
+): void {
+  const present = OLD_NAMES.get(name)
+  if (present === undefined) {
+    given.set(name, what)
+    return
+  }
+  warnings.push(`${what.by} is an old name: use --${present}`)
+  if (!given.has(present)) given.set(present, what)
+}
+
+function settingOf(name: FlagName, given: Given): unknown {
+  const { parse, default: initial } = FLAGS[name]
+  const { text, by } = given.get(name) ?? { text: initial, by: '' }
   try {
-    return FLAGS[name].parse(fromEnv)
+    return parse(text)
   } catch (error) {
-    throw new UsageError(`${variable}: ${firstLine(error)}, not '${fromEnv}'`)
+    const Problem = by.startsWith('--') || by.startsWith('ETCD_') ? UsageError : ConfigFileError
+    throw new Problem(`${by}: ${firstLine(error)}, not '${text}'`)
   }
 }
 
-function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
-  const known = new Set(NAMES.map(variableOf))
+/** A line for each flag that changes nothing. Throws for those that must not be passed over. */
+function remarksOn(given: Given): string[] {
+  const remarks: string[] = []
+  for (const [name, { text, by }] of given) {
+    const refused = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined
+    const isHarmless = text === '' || text === 'false' || refused?.harmless.includes(text) === true
+    if (refused !== undefined && !isHarmless)
+      throw new UsageError(`${by} is not supported: ${refused.why}`)
+    const foreign = Object.hasOwn(WITHOUT_MEANING, name) ? WITHOUT_MEANING[name] : undefined
+    if (foreign !== undefined) remarks.push(`${by} has no meaning here: ${foreign.why}`)
+  }
+  return remarks
+}
+
+function unknownVariables(env: Variables): string[] {
+  const known = new Set(ALL_NAMES.map(variableOf))
   return Object.keys(env)
     .filter((variable) => variable.startsWith('ETCD_') && !known.has(variable))
     .map((variable) => `unrecognized environment variable ${variable}`)
@@ -201,100 +186,31 @@ function buildCommand(): Command {
     .configureOutput({ writeErr: () => {} })
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
-  for (const name of NAMES) command.addOption(optionOf(name))
+    .option(`--${CONFIG_FILE} <path>`, "read everything from a file, with etcd's keys")
+  for (const name of NAMES) command.addOption(optionOf(name, name))
+  for (const name of Object.keys(FOREIGN)) command.addOption(optionOf(name, name).hideHelp())
+  for (const [old, name] of OLD_NAMES) command.addOption(optionOf(old, name).hideHelp())
   return command
     .option('--version', 'print the version and stop')
     .option('-h, --help', 'print this and stop')
 }
 
-function optionOf(name: FlagName): Option {
-  const { value, default: initial, parse, help } = FLAGS[name]
-  const form = value === '' ? `--${name} [true|false]` : `--${name} <${value}>`
+/** The option by which what `name` stands for is given. Its value is checked, and kept as text. */
+function optionOf(option: string, name: string): Option {
+  const foreign = FOREIGN[name]
+  if (foreign !== undefined)
+    return new Option(`--${option} ${foreign.isSwitch ? '[true|false]' : '<value>'}`)
+  const { value, default: initial, parse, help } = FLAGS[name as FlagName]
+  const form = value === '' ? `--${option} [true|false]` : `--${option} <${value}>`
   const remark = initial === '' ? '' : ` (default: ${initial})`
-  const option = new Option(form, help + remark)
-  option.argParser((given: string) => {
+  return new Option(form, help + remark).argParser((given: string) => {
     try {
-      return parse(given)
+      parse(given)
+      return given
     } catch (error) {
       throw new InvalidArgumentError(`It ${firstLine(error)}.`)
     }
   })
-  return option
-}
-
-function text(value: string, initial: string, help: string): Flag<string> {
-  return { value, default: initial, parse: (given) => given, help }
-}
-
-function whole(
-  value: string,
-  initial: number,
-  [least, most = Number.MAX_SAFE_INTEGER]: readonly [number, number?],
-  help: string,
-): Flag<number> {
-  const range =
-    most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
-  return {
-    value,
-    default: String(initial),
-    parse(given) {
-      const number = Number(given)
-      if (/^\d+$/.test(given) && number >= least && number <= most) return number
-      throw new InvalidArgumentError(`must be a whole number ${range}`)
-    },
-    help,
-  }
-}
-
-function quota(initial: number, help: string): Flag<number> {
-  return {
-    value: 'bytes',
-    default: String(initial),
-    parse(given) {
-      const number = Number(given)
-      if (/^-?\d+$/.test(given) && Number.isSafeInteger(number)) return number
-      throw new InvalidArgumentError('must be a whole number')
-    },
-    help,
-  }
-}
-
-function duration(initial: string, help: string): Flag<number> {
-  return {
-    value: 'duration',
-    default: initial,
-    parse(given) {
-      const ms = parseDuration(given)
-      if (ms !== null && ms <= 0x7f_ff_ff_ff) return ms
-      throw new InvalidArgumentError('must be a duration such as 30s, 5m or 1h30m')
-    },
-    help,
-  }
-}
-
-function oneOf<Value extends string>(
-  values: readonly Value[],
-  initial: NoInfer<Value>,
-  help: string,
-  value: string = values.join('|'),
-): Flag<Value> {
-  return {
-    value,
-    default: initial,
-    parse(given) {
-      const found = values.find((each) => each === given)
-      if (found !== undefined) return found
-      throw new InvalidArgumentError(
-        `must be ${values.slice(0, -1).join(', ')} or ${values.at(-1)}`,
-      )
-    },
-    help,
-  }
-}
-
-function onOff(initial: boolean, help: string): Flag<boolean> {
-  const { parse } = oneOf(['true', 'false'], 'true', help)
-  return { value: '', default: String(initial), parse: (given) => parse(given) === 'true', help }
 }
 
 /** etcd's flags may also be written with one dash. */
@@ -303,7 +219,7 @@ function withTwoDashes(arg: string): string {
 }
 
 function camelCase(name: string): string {
-  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  return name.replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function firstLine(error: unknown): string {

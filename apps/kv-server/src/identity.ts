@@ -42,6 +42,8 @@ type Placed = Pick<
 const FILE = 'member.json'
 const NEW_FILE = 'member.json.new'
 const STORAGE = 'raft'
+/** Certificates that the member made itself. */
+const FIXTURES = 'fixtures'
 const ID_FORM = /^[1-9a-f][0-9a-f]{0,15}$/
 /** What file systems and people leave at the top of a mounted volume. */
 const IGNORED = /^(?:\.|lost\+found$)/
@@ -66,7 +68,7 @@ export async function claimDirectory(config: ServerConfig): Promise<Identity | n
   return reportFailure(dataDir, async () => {
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
     const names = (await readdir(dataDir)).filter((name) => !IGNORED.test(name))
-    const foreign = names.find((name) => ![FILE, NEW_FILE, STORAGE].includes(name))
+    const foreign = names.find((name) => ![FILE, NEW_FILE, STORAGE, FIXTURES].includes(name))
     if (foreign !== undefined)
       throw new DirectoryError(`data directory ${dataDir} holds something else: ${foreign}`)
     if (!names.includes(FILE)) return null

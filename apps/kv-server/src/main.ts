@@ -6,18 +6,20 @@
  * | exit code | meaning |
  * |---|---|
  * | 0 | stopped by SIGTERM or SIGINT, or removed from the cluster |
- * | 1 | could not start, or had to stop: the last line of the log says why |
+ * | 1 | could not start, or had to stop: the last line of the log says why; or a bad `--config-file` |
  * | 2 | a flag, a variable or their combination makes no sense: the line on stderr says which |
  */
-import { dataDirOf, type ServerConfig, resolveConfig } from './config.ts'
-import { parseCommandLine, type Settings, UsageError } from './flags.ts'
+import { dataDirOf, idleSettings, type ServerConfig, resolveConfig } from './config.ts'
+import { parseCommandLine, type Settings } from './flags.ts'
 import { isInitialized } from './identity.ts'
 import { type OpenLog, openLog } from './log.ts'
 import { runMember } from './run-member.ts'
 import { runSnapshotCommand } from './snapshots/command.ts'
+import { ConfigFileError, UsageError } from './usage.ts'
 import { VERSION_TEXT } from './version.ts'
 
 const OK = 0
+const FAILED = 1
 const BAD_USAGE = 2
 
 process.exit(await main(process.argv.slice(2)))
@@ -33,16 +35,21 @@ async function main(args: readonly string[]): Promise<number> {
     const { settings } = asked
     const dataDir = dataDirOf(settings)
     const config = resolveConfig(settings, { isInitialized: isInitialized(dataDir) })
-    return await run(config, logOf(settings), asked.warnings)
+    const warnings = [...asked.warnings, ...idleSettings(settings, config)]
+    return await run(config, logOf(settings), warnings)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     process.stderr.write(`coracle: ${error.message}\n`)
-    return BAD_USAGE
+    return error instanceof ConfigFileError ? FAILED : BAD_USAGE
   }
 }
 
 function logOf(settings: Settings): OpenLog {
-  return openLog({ level: settings['log-level'], format: settings['log-format'] })
+  return openLog({
+    level: settings['log-level'],
+    format: settings['log-format'],
+    outputs: settings['log-outputs'],
+  })
 }
 
 function run(

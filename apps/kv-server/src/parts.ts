@@ -1,29 +1,35 @@
 /** The parts that a configuration asks for. */
 import type { Socket } from 'node:net'
-import type { Transport } from '@coracle/raft-core'
 import { type LevelDbStorage, levelStorage } from '@coracle/storage-level'
-import { type GrpcEvent, grpcTransport } from '@coracle/transport-grpc'
-import { type TcpEvent, tcpTransport } from '@coracle/transport-tcp'
+import { type GrpcEvent, type GrpcTransport, grpcTransport } from '@coracle/transport-grpc'
+import { type TcpEvent, type TcpTransport, tcpTransport } from '@coracle/transport-tcp'
 import type { ServerConfig } from './config.ts'
 import { storageLocation } from './identity.ts'
 import type { Log } from './log.ts'
+import type { Security } from './tls/security.ts'
 
 export function storageOf(config: ServerConfig): LevelDbStorage {
   return levelStorage({ location: storageLocation(config), fsync: config.fsync })
 }
 
+export interface TransportParts {
+  readonly log: Log
+  readonly security: Security
+  readonly onHttp: (socket: Socket) => void
+}
+
 /** Connections of members that ask rather than take part go to `onHttp`. */
 export function transportOf(
   config: ServerConfig,
-  log: Log,
-  onHttp: (socket: Socket) => void,
-): Transport {
+  { log, security, onHttp }: TransportParts,
+): TcpTransport | GrpcTransport {
   const options = {
     id: config.member.nodeId,
     // Members of another cluster may know this address from better days.
     cluster: config.clusterId.toString(16),
     listen: config.listenPeers,
     onHttp,
+    ...security.forPeers,
     trace: (event: TcpEvent | GrpcEvent) => logPeerEvent(log, event),
   }
   return config.peerTransport === 'grpc' ? grpcTransport(options) : tcpTransport(options)

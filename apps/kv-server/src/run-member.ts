@@ -16,6 +16,7 @@ import { addressOfUrls } from './peers/addresses.ts'
 import { takePlace } from './peers/joining.ts'
 import { peerServer } from './peers/peer-server.ts'
 import { type Server, startServer } from './server.ts'
+import { openSecurity } from './tls/security.ts'
 
 const OK = 0
 const FAILED = 1
@@ -67,15 +68,24 @@ function askedToStop(log: Log): Promise<string> {
 
 async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): Promise<void> {
   const identity = await claimDirectory(flags)
-  const config = identity === null ? await takePlace(flags) : withIdentity(flags, identity)
+  using security = await openSecurity(flags, log)
+  const config =
+    identity === null
+      ? await takePlace(flags, security.askingPeers())
+      : withIdentity(flags, identity)
   if (flags.forceNewCluster) await beginAnew(config, identity, log)
   using peers = peerServer(config)
   const storage = storageOf(config)
-  const transport = transportOf(config, log, (socket) => peers.accept(socket))
+  const transport = transportOf(config, {
+    log,
+    security,
+    onHttp: (socket) => peers.accept(socket),
+  })
+  security.renewPeers(transport)
   const defragment = (): Promise<void> => storage.defragment()
   try {
     const onOpened = (): Promise<void> => recordIdentity(config)
-    const parts = { storage, transport, log, peers, onOpened, defragment }
+    const parts = { storage, transport, security, log, peers, onOpened, defragment }
     const server = await startServer(config, parts)
     try {
       announce(config, log)

@@ -15,20 +15,23 @@ import {
   type Transport,
 } from '@coracle/raft-core'
 import { loadAuthToken } from './auth-token.ts'
-import { formatEndpoint, type ServerConfig } from './config.ts'
+import { formatEndpoint, type ServerConfig, urlOf } from './config.ts'
 import { DirectoryError } from './identity.ts'
 import type { Log } from './log.ts'
 import { addressOfUrls, overFirstUrls, urlsOfAddress } from './peers/addresses.ts'
-import { compareWith, differing } from './peers/corruption.ts'
+import { compareWith, type Comparison, differing } from './peers/corruption.ts'
 import { forwardCall } from './peers/peer-client.ts'
 import type { PeerServer } from './peers/peer-server.ts'
 import { publishMember } from './publish.ts'
 import { logEvents } from './raft-log.ts'
+import type { Security } from './tls/security.ts'
 
 export interface ServerParts {
   readonly storage: Storage
   readonly transport: Transport
   readonly log: Log
+  /** Certificates. Default: none, and so no TLS. */
+  readonly security?: Security
   /** Where other members ask. Default: they cannot. */
   readonly peers?: PeerServer
   /** Called when the storage is open, before clients or other members are told anything. */
@@ -81,11 +84,13 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   })
   try {
     await parts.onOpened?.()
-    if (config.initialCorruptCheck) await checkAgainstOthers(config, node, stateMachine)
+    if (config.initialCorruptCheck)
+      await checkAgainstOthers(node, { ...askingOf(config, parts.security), stateMachine })
     const api = await serveClients(config, { node, stateMachine, metrics, ...parts })
+    parts.security?.renewClients(api)
     const { answerForwarded } = api
     peers?.serve({ clusterId: config.clusterId.toString(16), node, stateMachine, answerForwarded })
-    return new Member(config, { node, stateMachine, api, log })
+    return new Member(config, { node, stateMachine, api, ...parts })
   } catch (error) {
     await node[Symbol.asyncDispose]()
     throw error
@@ -120,14 +125,8 @@ function nodeOptions(config: ServerConfig) {
 }
 
 /** A member that lost or changed keys while it was away must not tell clients of them. */
-async function checkAgainstOthers(
-  config: ServerConfig,
-  node: RaftNode<KvResult>,
-  stateMachine: KvStateMachine,
-): Promise<void> {
-  const { peers } = node.status().membership
-  const clusterId = config.clusterId.toString(16)
-  const holdings = await compareWith(node.id, peers, { stateMachine, clusterId })
+async function checkAgainstOthers(node: RaftNode<KvResult>, comparison: Comparison): Promise<void> {
+  const holdings = await compareWith(node.id, node.status().membership.peers, comparison)
   if (holdings.some(({ hash }) => hash !== holdings[0]?.hash))
     throw new DirectoryError(`${node.id} found data inconsistency with peers`)
 }
@@ -135,10 +134,9 @@ async function checkAgainstOthers(
 async function serveClients(
   config: ServerConfig,
   parts: Pick<EtcdServerOptions, 'node' | 'stateMachine'> &
-    Pick<ServerParts, 'defragment' | 'log'> & { readonly metrics: EtcdMetrics },
+    Pick<ServerParts, 'defragment' | 'log' | 'security'> & { readonly metrics: EtcdMetrics },
 ): Promise<EtcdServer> {
-  const { node, stateMachine, metrics, defragment, log } = parts
-  const clusterId = config.clusterId.toString(16)
+  const { node, stateMachine, metrics, defragment, log, security } = parts
   return etcdServer({
     node,
     stateMachine,
@@ -151,15 +149,13 @@ async function serveClients(
     },
     member: { id: config.member.id },
     forward: (call) =>
-      forwardCall(call, { clusterId, timeoutMs: requestTimeoutMs(config) }).catch(
-        (error: unknown) => {
-          log.warn(
-            { error: String(error), 'leader-id': call.leader.id },
-            'lost a call to the leader',
-          )
-          throw error
-        },
-      ),
+      forwardCall(call, {
+        ...askingOf(config, security),
+        timeoutMs: requestTimeoutMs(config),
+      }).catch((error: unknown) => {
+        log.warn({ error: String(error), 'leader-id': call.leader.id }, 'lost a call to the leader')
+        throw error
+      }),
     ...(defragment === undefined ? {} : { defragment }),
     electionTimeoutMs: config.electionMs,
     limits: {
@@ -167,21 +163,35 @@ async function serveClients(
       maxTxnOps: config.maxTxnOps,
       quotaBackendBytes: config.quotaBackendBytes,
       requestTimeoutMs: requestTimeoutMs(config),
+      watchProgressIntervalMs: config.watchProgressIntervalMs,
     },
     auth: {
       tokens: await loadAuthToken(config.authToken),
       tokenTtlMs: config.authTokenTtlMs,
       bcryptCost: config.bcryptCost,
+      clientCertificates: config.clientCertAuth,
     },
     ...(config.autoCompaction === null ? {} : { autoCompaction: config.autoCompaction }),
-    listen: config.listenClients.map(formatEndpoint),
-    listenMetrics: config.listenMetrics.map(formatEndpoint),
+    ...security?.forClients,
+    listen: config.listenClients.map(urlOf),
+    listenMetrics: config.listenMetrics.map(urlOf),
     jsonGateway: config.jsonGateway,
     corsOrigins: config.corsOrigins,
     hostWhitelist: config.hostWhitelist,
     maxConcurrentStreams: config.maxConcurrentStreams,
+    keepaliveMinTimeMs: config.keepaliveMinTimeMs,
+    keepaliveIntervalMs: config.keepaliveIntervalMs,
+    keepaliveTimeoutMs: config.keepaliveTimeoutMs,
     shutdownTimeoutMs: SHUTDOWN_MS,
   })
+}
+
+/** How other members are asked, as of now. */
+function askingOf(
+  { clusterId }: ServerConfig,
+  security: Security | undefined,
+): Pick<Comparison, 'clusterId' | 'tls'> {
+  return { clusterId: clusterId.toString(16), tls: security?.askingPeers() ?? null }
 }
 
 interface MemberParts {
@@ -189,6 +199,7 @@ interface MemberParts {
   readonly stateMachine: KvStateMachine
   readonly api: EtcdServer
   readonly log: Log
+  readonly security?: Security
 }
 
 class Member implements Server {
@@ -208,17 +219,17 @@ class Member implements Server {
     this.#log = parts.log
     this.#electionMs = config.electionMs
     this.ready = this.#publish(config)
-    if (config.corruptCheckMs > 0)
-      this.#compareForEver(config.clusterId.toString(16), config.corruptCheckMs)
+    const asking = (): ReturnType<typeof askingOf> => askingOf(config, parts.security)
+    if (config.corruptCheckMs > 0) this.#compareForEver(asking, config.corruptCheckMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return (this.#disposal ??= this.#dispose())
   }
 
-  #compareForEver(clusterId: string, intervalMs: number): void {
+  #compareForEver(asking: () => ReturnType<typeof askingOf>, intervalMs: number): void {
     const timer = setInterval(() => {
-      this.#compare(clusterId).catch((error: unknown) =>
+      this.#compare(asking()).catch((error: unknown) =>
         this.#log.warn({ error: String(error) }, 'could not compare members'),
       )
     }, intervalMs)
@@ -226,11 +237,11 @@ class Member implements Server {
   }
 
   /** The leader asks the others, and names whoever holds something else. */
-  async #compare(clusterId: string): Promise<void> {
+  async #compare(asking: ReturnType<typeof askingOf>): Promise<void> {
     const { id, role, membership } = this.node.status()
     if (role !== 'leader') return
     const stateMachine = this.#stateMachine
-    const holdings = await compareWith(id, membership.peers, { stateMachine, clusterId })
+    const holdings = await compareWith(id, membership.peers, { ...asking, stateMachine })
     for (const about of differing(holdings, membership.peers.length)) {
       this.#log.error({ 'member-id': about }, 'found data inconsistency')
       this.#api.raiseAlarm('corrupt', about)

@@ -28,8 +28,8 @@ describe('what flags mean together', () => {
       name: 'infra0',
       dataDir: 'infra0.coracle',
       listenClients: [
-        { host: '10.0.1.10', port: 2379 },
-        { host: '127.0.0.1', port: 2379 },
+        { host: '10.0.1.10', port: 2379, isSecure: false },
+        { host: '127.0.0.1', port: 2379, isSecure: false },
       ],
       listenPeers: { host: '10.0.1.10', port: 2380 },
       advertiseClientUrls: ['http://10.0.1.10:2379'],
@@ -45,7 +45,7 @@ describe('what flags mean together', () => {
     const config = configOf()
     expect(config.member.nodeId).toBe('8e9e05c52164694d')
     expect(config.clusterId.toString(16)).toBe('cdf818194e3a8c32')
-    expect(config.listenClients).toEqual([{ host: '127.0.0.1', port: 2379 }])
+    expect(config.listenClients).toEqual([{ host: '127.0.0.1', port: 2379, isSecure: false }])
     expect(config.advertiseClientUrls).toEqual(['http://localhost:2379'])
   })
 
@@ -63,7 +63,7 @@ describe('what flags mean together', () => {
       '--host-whitelist=localhost',
     )
     expect(config).toMatchObject({
-      listenMetrics: [{ host: '127.0.0.1', port: 2381 }],
+      listenMetrics: [{ host: '127.0.0.1', port: 2381, isSecure: false }],
       jsonGateway: false,
       corsOrigins: ['https://a.example', 'https://b.example'],
       hostWhitelist: ['localhost'],
@@ -94,7 +94,7 @@ describe('what flags mean together', () => {
 
   test('IPv6 addresses stand in brackets', () => {
     const config = configOf('--listen-client-urls=http://[::1]:2379')
-    expect(config.listenClients).toEqual([{ host: '::1', port: 2379 }])
+    expect(config.listenClients).toEqual([{ host: '::1', port: 2379, isSecure: false }])
   })
 })
 
@@ -142,7 +142,8 @@ describe('what contradicts itself is refused with one clear line', () => {
     [['--listen-client-urls', 'http://localhost'], '--listen-client-urls needs URLs of the form'],
     [['--listen-client-urls', 'http://localhost:99999'], 'needs URLs of the form'],
     [['--listen-client-urls', 'http://example.com:2379'], 'expected IP in URL for binding'],
-    [['--listen-client-urls', 'https://localhost:2379'], 'https is not supported yet'],
+    [['--listen-client-urls', 'https://localhost:2379'], 'TLS key/cert (--cert-file, --key-file)'],
+    [['--listen-client-urls', 'unix://localhost:2379'], 'unix is not supported'],
     [['--listen-client-urls', 'http://0.0.0.0:2379'], '--advertise-client-urls is required'],
     [['--listen-peer-urls', 'http://127.0.0.1:1,http://127.0.0.1:2'], 'must be one URL'],
     [['--name='], '--name must not be empty'],

@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type MemberClient, memberClient, type MemberStatus } from '../src/client.ts'
+import {
+  type ClientTls,
+  type MemberClient,
+  memberClient,
+  type MemberStatus,
+} from '../src/client.ts'
 import {
   addressOf,
   type ClusterPlan,
@@ -15,6 +20,7 @@ import {
   type MemberPlan,
   type MemberProcess,
   planCluster,
+  type Secure,
   startMember,
   StartError,
 } from '../src/processes/index.ts'
@@ -39,7 +45,7 @@ export class TestMember implements AsyncDisposable {
   constructor(cluster: ClusterPlan, plan: MemberPlan, options: StartOptions = {}) {
     this.plan = plan
     this.address = addressOf(plan)
-    this.client = memberClient(this.address)
+    this.client = memberClient(this.address, options.tls ?? null)
     this.flags = flagsOf(cluster, plan)
     this.process = this.#start(options)
   }
@@ -73,18 +79,20 @@ export class TestMember implements AsyncDisposable {
     await this.kill()
   }
 
-  #start({ flags = [], ...options }: StartOptions): MemberProcess {
+  #start({ flags = [], through = [] }: StartOptions): MemberProcess {
     return startMember({
       program: builtProgram('main'),
       flags: [...this.flags, ...flags],
       onLine: (line) => this.log.push(line),
-      ...options,
+      through,
     })
   }
 }
 
 export interface StartOptions {
   readonly flags?: readonly string[]
+  /** How the test itself connects. Default: without TLS. */
+  readonly tls?: ClientTls
   readonly through?: readonly string[]
 }
 
@@ -101,6 +109,7 @@ export interface ClusterOptions {
   readonly size?: number
   /** Flags of all members. */
   readonly flags?: readonly string[]
+  readonly secure?: Partial<Secure>
   /** What one of them is started with besides. */
   readonly options?: (place: number) => StartOptions
 }
@@ -121,7 +130,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
 
 /** Starts a cluster whose members need not all become ready. */
 export async function createCluster(options: ClusterOptions = {}): Promise<TestCluster> {
-  const { size = 3, flags = [], options: optionsOf = () => ({}) } = options
+  const { size = 3, flags = [], secure = {}, options: optionsOf = () => ({}) } = options
   const directory = await mkdtemp(join(tmpdir(), 'coracle-test-'))
   const ports = await freePorts(2 * size)
   const plan = planCluster({
@@ -129,6 +138,7 @@ export async function createCluster(options: ClusterOptions = {}): Promise<TestC
     clientPorts: ports.slice(0, size),
     peerPorts: ports.slice(size),
     flags,
+    secure,
   })
   const members = plan.members.map((each, i) => new TestMember(plan, each, optionsOf(i)))
   return {

@@ -1,5 +1,7 @@
 /** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1, on the same port. */
 import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
+import type { Socket } from 'node:net'
+import type { TlsOptions, TLSSocket } from 'node:tls'
 import { etcdClient, type EtcdClient } from './embedded/client.ts'
 import { type Gateway, jsonGateway } from './gateway/gateway.ts'
 import { handlerOf } from './grpc-carrier.ts'
@@ -9,8 +11,17 @@ import { type EtcdServicesOptions, resolveOptions } from './options.ts'
 import { createEtcdServices, type EtcdServices } from './services.ts'
 
 export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
-  /** Where to listen: `host:port`, port 0 for any free one. */
+  /**
+   * Where to listen: `host:port`, port 0 for any free one. With `tls`, that is where it is spoken; not
+   * so at `http://host:port`.
+   */
   readonly listen: readonly string[]
+  /** Certificate, key and the like; `requestCert` and `ca` to know clients by theirs. Default: no TLS. */
+  readonly tls?: TlsOptions
+  /** Looks at who connects by TLS, after the handshake; throws to refuse. Default: all pass. */
+  readonly checkClient?: (socket: TLSSocket) => void
+  /** Told of connections that came to nothing: a handshake failed, or `checkClient` threw. */
+  readonly onRefused?: (error: Error, socket: Socket) => void
   /** More addresses, for HTTP/1.1's health checks and metrics only. Default: none. */
   readonly listenMetrics?: readonly string[]
   /** Whether the API is served as JSON, too, under `/v3/`. Default: yes. */
@@ -35,6 +46,8 @@ export interface EtcdServer
   readonly client: EtcdClient
   /** The same of `listenMetrics`. */
   readonly metricsAddresses: readonly string[]
+  /** Shows other certificates to whoever connects from now on. Throws a TypeError without TLS. */
+  setSecureContext(tls: TlsOptions): void
 }
 
 /** What gRPC adds to a request before etcd looks at its size. */
@@ -74,21 +87,39 @@ export async function serveEtcd(options: EtcdServerOptions): Promise<EtcdServer>
   try {
     const { listen, listenMetrics = [] } = options
     const handlers = handlersOf(services)
+    const secure = securityOf(options)
     return {
       client: etcdClient(services.rpcs, resolveOptions(options).environment),
       addresses: await start(
-        grpcServer({ listen, services: handlers, limits, onHttp1: http.serve }),
+        grpcServer({ ...secure, listen, services: handlers, limits, onHttp1: http.serve }),
       ),
       metricsAddresses: await start(
-        grpcServer({ listen: listenMetrics, services: {}, limits, onHttp1: onlyEndpoints.serve }),
+        grpcServer({
+          ...secure,
+          listen: listenMetrics,
+          services: {},
+          limits,
+          onHttp1: onlyEndpoints.serve,
+        }),
       ),
       answerForwarded: (path, request) => services.answerForwarded(path, request),
       raiseAlarm: (type, about) => services.raiseAlarm(type, about),
+      setSecureContext(tls) {
+        for (const server of servers) server.setSecureContext(tls)
+      },
       [Symbol.asyncDispose]: dispose,
     }
   } catch (error) {
     await dispose()
     throw error
+  }
+}
+
+function securityOf({ tls, checkClient, onRefused }: EtcdServerOptions) {
+  return {
+    ...(tls === undefined ? {} : { tls }),
+    ...(checkClient === undefined ? {} : { checkClient }),
+    ...(onRefused === undefined ? {} : { onRefused }),
   }
 }
 

@@ -95,10 +95,6 @@ class Session implements WatchSession {
     for (const piece of fragments(whole, maxRequestBytes)) this.#send(piece)
   }
 
-  forget(id: bigint): void {
-    this.#subscriptions.delete(id)
-  }
-
   #create(request: wire.WatchCreateRequest, refused: EtcdError | null): void {
     const reason = refused === null ? this.#refusalOf(request) : errors.asReason(refused)
     const { revision } = this.#context.options.stateMachine
@@ -139,7 +135,10 @@ class Session implements WatchSession {
     return this.#nextId - 1n
   }
 
-  /** An id that nobody has gets no answer. */
+  /**
+   * An id that nobody has gets no answer. One whose watcher fell behind a compaction is taken until
+   * the client gives it up, as in etcd.
+   */
   #cancel(id: bigint): void {
     const subscription = this.#subscriptions.get(id)
     if (subscription === undefined) return
@@ -192,7 +191,7 @@ class Subscription implements WatchSink {
 
   compacted(compactRevision: number): void {
     const end = { canceled: true, compact_revision: compactRevision }
-    this.#session.forget(this.#id)
+    this.watcher = null
     this.#session.tell(0, { watch_id: fromBigInt(this.#id), ...end })
   }
 

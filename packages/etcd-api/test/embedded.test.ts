@@ -189,7 +189,7 @@ describe('the server', () => {
   })
 })
 
-describe('the example in the README', () => {
+describe('the example in both READMEs', () => {
   afterEach(() => {
     vi.restoreAllMocks()
   })
@@ -197,7 +197,8 @@ describe('the example in the README', () => {
   test('is the program that runs here', async () => {
     const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')
     const program = read('embedded-example.ts').replace('../src/index.ts', '@coracle/etcd-api')
-    expect(read('../README.md')).toContain(program)
+    for (const readme of ['../README.md', '../../../README.md'])
+      expect(read(readme)).toContain(program)
     const log = vi.spyOn(console, 'log').mockImplementation(() => {})
     await import('./embedded-example.ts')
     expect(log.mock.calls).toEqual([['hello']])

@@ -1,70 +1,8 @@
 /** The same questions to etcd itself, for machines that have it: the answers are to be the same. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { accessSync, constants } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EtcdServer, startServer } from '../src/index.ts'
 import { base64, http, stream } from './http-client.ts'
-
-export function etcdIsInstalled(): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, 'etcd'), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-}
-
-interface Etcd extends AsyncDisposable {
-  readonly address: string
-}
-
-async function startEtcd(): Promise<Etcd> {
-  const folder = await mkdtemp(join(tmpdir(), 'coracle-etcd-'))
-  const address = `127.0.0.1:${await freePort()}`
-  const peer = `http://127.0.0.1:${await freePort()}`
-  const flags = {
-    'data-dir': folder,
-    'listen-client-urls': `http://${address}`,
-    'advertise-client-urls': `http://${address}`,
-    'listen-peer-urls': peer,
-    'initial-advertise-peer-urls': peer,
-    'initial-cluster': `default=${peer}`,
-  }
-  const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`)
-  const child = spawn('etcd', args, { stdio: 'ignore' })
-  await vi.waitFor(async () => expect((await http(address, '/health')).status).toBe(200), {
-    timeout: 30_000,
-  })
-  return {
-    address,
-    async [Symbol.asyncDispose]() {
-      await ended(child)
-      await rm(folder, { recursive: true })
-    },
-  }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  const exit = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exit
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const bound = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof bound === 'object' && bound !== null ? bound.port : 0
-}
+import { type RealEtcd, startRealEtcd } from './real-etcd.ts'
 
 const key = (name: string): { key: string } => ({ key: base64(name) })
 const prefix = { key: base64('k'), range_end: base64('l') }
@@ -180,11 +118,11 @@ const NONSENSE: readonly string[] = [
 ]
 
 export function etcdTests(): void {
-  let etcd: Etcd
+  let etcd: RealEtcd
   let ours: EtcdServer
   let address: string
   beforeAll(async () => {
-    etcd = await startEtcd()
+    etcd = await startRealEtcd()
     ours = await startServer({ listen: ['127.0.0.1:0'] })
     address = ours.addresses[0] ?? ''
   }, 40_000)

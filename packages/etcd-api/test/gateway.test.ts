@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Exchange, HttpDuplexCall } from '../src/gateway/http-call.ts'
 import { gatewayPaths } from '../src/gateway/paths.ts'
 import { allMethods } from '../src/schema.ts'
-import { etcdIsInstalled, etcdTests } from './etcd.ts'
+import { etcdTests } from './etcd.ts'
 import { type Harness, startHarness } from './harness.ts'
 import { base64, http, post, stream } from './http-client.ts'
+import { isInstalled } from './real-etcd.ts'
 
 const FOO = base64('foo')
 const BAR = base64('bar')
@@ -336,4 +337,4 @@ describe('every method of etcd has a path', () => {
   )
 })
 
-if (etcdIsInstalled()) etcdTests()
+if (isInstalled('etcd')) etcdTests()

@@ -239,8 +239,8 @@ describe('a member that is measured', () => {
       id: 1,
       commands: [text('x'.repeat(100))],
     })
-    started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1 })
-    started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1 })
+    started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1, promiseMs: 0 })
+    started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1, promiseMs: 0 })
     started[0]?.onUnreachable('b')
     expect(delivered).toHaveLength(2)
     const body = await metrics.registry.metrics()

@@ -1,6 +1,6 @@
 /** etcd itself, on machines that have it, to ask the same as ours. */
 import { spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,12 @@ import { type RawClient, rawClient } from './harness.ts'
 
 export interface RealEtcd extends AsyncDisposable {
   readonly client: RawClient
+  /** Where it listens for clients. */
+  readonly address: string
 }
+
+/** A disk of memory, if there is one: nobody is to wait for etcd's fsync. */
+const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 export function isInstalled(program: string): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
@@ -25,7 +30,7 @@ export function isInstalled(program: string): boolean {
 
 /** A member of its own on free ports, with its data in a folder that goes with it. */
 export async function startRealEtcd(flags: readonly string[] = []): Promise<RealEtcd> {
-  const directory = await mkdtemp(join(tmpdir(), 'real-etcd-'))
+  const directory = await mkdtemp(join(FOLDER, 'real-etcd-'))
   const [client, peer] = await Promise.all([freePort(), freePort()])
   const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`]
   const child = spawn(
@@ -42,9 +47,11 @@ export async function startRealEtcd(flags: readonly string[] = []): Promise<Real
     { stdio: 'ignore' },
   )
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const raw = rawClient(`127.0.0.1:${client}`)
+  const address = `127.0.0.1:${client}`
+  const raw = rawClient(address)
   const etcd: RealEtcd = {
     client: raw,
+    address,
     async [Symbol.asyncDispose]() {
       raw[Symbol.dispose]()
       child.kill('SIGKILL')

@@ -285,6 +285,17 @@ describe('canceling', () => {
     expect(await create(watchA)).toMatchObject({ watch_id: 2 })
   })
 
+  test('a watcher that fell behind a compaction keeps its id until it is canceled', async () => {
+    for (let i = 0; i < 3; i++) await put('a')
+    await compact(3)
+    await create({ ...watchA, start_revision: 2, watch_id: 5 })
+    expect(await stream.next()).toMatchObject({ watch_id: 5, canceled: true, compact_revision: 3 })
+    expect(await create({ ...watchA, watch_id: 5 })).toMatchObject({ watch_id: -1, canceled: true })
+    stream.send({ cancel_request: { watch_id: 5 } })
+    expect(await stream.next()).toEqual({ header: header(4), watch_id: 5, canceled: true })
+    expect(await create({ ...watchA, watch_id: 5 })).toMatchObject({ watch_id: 5, created: true })
+  })
+
   test('what is not there gets no answer', async () => {
     stream.send({ cancel_request: { watch_id: 7 } })
     stream.send({})

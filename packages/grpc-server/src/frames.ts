@@ -57,6 +57,14 @@ export class Http2Error extends Error {
   }
 }
 
+export function protocolError(message: string): Http2Error {
+  return new Http2Error(ErrorCode.PROTOCOL_ERROR, message)
+}
+
+export function frameSizeError(frame: string): Http2Error {
+  return new Http2Error(ErrorCode.FRAME_SIZE_ERROR, `a ${frame} of the wrong size`)
+}
+
 /** Gets one frame: its payload is `bytes` in [start, end). */
 export type FrameSink = (
   type: number,

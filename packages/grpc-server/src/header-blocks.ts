@@ -1,5 +1,5 @@
 /** Header blocks out of HEADERS and CONTINUATION frames (RFC 9113, sections 4.3, 6.2 and 6.10). */
-import { ErrorCode, Flag, Http2Error } from './frames.ts'
+import { ErrorCode, Flag, Http2Error, protocolError } from './frames.ts'
 
 /** Gets a whole header block: `bytes` in [start, end). */
 export type HeaderBlockSink = (
@@ -68,8 +68,4 @@ export class HeaderBlocks {
     const whole = Buffer.concat(block.fragments)
     this.#sink(streamId, block.endsStream, whole, 0, whole.length)
   }
-}
-
-function protocolError(message: string): Http2Error {
-  return new Http2Error(ErrorCode.PROTOCOL_ERROR, message)
 }

@@ -4,6 +4,7 @@ import {
   createServer as createSecureServer,
   type TlsOptions,
   type Server as TlsServer,
+  type TLSSocket,
 } from 'node:tls'
 import type { GrpcLimits } from './options.ts'
 
@@ -19,42 +20,62 @@ export interface Listener {
 export interface ListenOptions {
   readonly tls: TlsOptions | undefined
   readonly limits: GrpcLimits
+  readonly checkClient: ((socket: TLSSocket) => void) | undefined
+  readonly onRefused: ((error: Error, socket: Socket) => void) | undefined
   /** Gets every connection, with TLS once its handshake is done. */
   readonly onConnection: (socket: Socket) => void
   /** Gets every socket under it, from the first moment. */
   readonly onSocket: (socket: Socket) => void
 }
 
-/** Listens on `host:port` (`[::1]:0`, `:2379` for all interfaces). Rejects if it cannot. */
-export async function listen(address: string, options: ListenOptions): Promise<Listener> {
+/**
+ * Listens on `host:port` (`[::1]:0`, `:2379` for all interfaces), `http://` before it for no TLS.
+ * Rejects if it cannot.
+ */
+export async function listen(given: string, options: ListenOptions): Promise<Listener> {
+  const address = given.replace(/^https?:\/\//, '')
   const { host, port } = parseAddress(address)
-  const { limits, tls, onConnection, onSocket } = options
-  const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, limits)
+  const { limits, onConnection, onSocket } = options
+  const tls = given.startsWith('http://') ? undefined : options.tls
+  if (tls === undefined && given.startsWith('https://'))
+    throw new TypeError(`there is no certificate for ${given}`)
+  const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, options)
   server.maxConnections = limits.maxConnections
   server.on('connection', onSocket)
-  server.on(tls === undefined ? 'connection' : 'secureConnection', onConnection)
+  if (tls === undefined) server.on('connection', onConnection)
   const taken = await bind(server, host, port)
   return {
     address: `${address.slice(0, address.lastIndexOf(':'))}:${taken}`,
     setSecureContext(changed) {
-      if (tls === undefined) throw new TypeError('a listener without TLS has no certificates')
-      ;(server as TlsServer).setSecureContext(changed)
+      if (tls !== undefined) (server as TlsServer).setSecureContext(changed)
     },
     close: () => new Promise((resolve) => server.close(() => resolve())),
   }
 }
 
-function secureServer(tls: TlsOptions, { handshakeTimeoutMs }: GrpcLimits): TlsServer {
+function secureServer(tls: TlsOptions, options: ListenOptions): TlsServer {
+  const { limits, checkClient, onConnection, onRefused } = options
   const server = createSecureServer({
     minVersion: 'TLSv1.2',
     noDelay: true,
     ...tls,
     ALPNProtocols: ['h2', 'http/1.1'],
-    handshakeTimeout: handshakeTimeoutMs,
+    handshakeTimeout: limits.handshakeTimeoutMs,
   })
+  const refuse = (error: Error, socket: Socket): void => {
+    onRefused?.(error, socket)
+    socket.destroy()
+  }
   // A failed handshake is its client's affair.
-  server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return server
+  server.on('tlsClientError', refuse)
+  return server.on('secureConnection', (socket) => {
+    try {
+      checkClient?.(socket)
+    } catch (error) {
+      return refuse(error instanceof Error ? error : new Error(String(error)), socket)
+    }
+    onConnection(socket)
+  })
 }
 
 export function parseAddress(address: string): {

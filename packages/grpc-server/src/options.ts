@@ -1,15 +1,22 @@
 /** Everything that a server can be tuned by. */
 import type { Socket } from 'node:net'
-import type { TlsOptions } from 'node:tls'
+import type { TlsOptions, TLSSocket } from 'node:tls'
 import type { Handler } from './call.ts'
 
 export interface GrpcServerOptions {
   /** How each method is served, by its path: `/package.Service/Method`. */
   readonly services: Readonly<Record<string, Handler>>
-  /** Where to listen: `host:port`, port 0 for any free one. Default: nowhere, see `accept`. */
+  /**
+   * Where to listen: `host:port`, port 0 for any free one. With `tls`, that is where it is spoken; not
+   * so at `http://host:port`. Default: nowhere, see `accept`.
+   */
   readonly listen?: readonly string[]
   /** Certificate, key and the like; `requestCert` and `ca` to know clients by theirs. Default: no TLS. */
   readonly tls?: TlsOptions
+  /** Looks at who connects by TLS, after the handshake; throws to refuse. Default: all pass. */
+  readonly checkClient?: (socket: TLSSocket) => void
+  /** Told of connections that came to nothing: a handshake failed, or `checkClient` threw. */
+  readonly onRefused?: (error: Error, socket: Socket) => void
   /**
    * Gets every connection that does not begin as HTTP/2 does, with nothing read from it. Default:
    * such connections are closed. It must listen to the socket at once; disposal waits for it to close,

@@ -64,6 +64,8 @@ class Server implements GrpcServer {
   async listen(address: string): Promise<void> {
     const listener = await listen(address, {
       tls: this.#options.tls,
+      checkClient: this.#options.checkClient,
+      onRefused: this.#options.onRefused,
       limits: this.#context.limits,
       onSocket: (socket) => this.#track(socket),
       onConnection: (socket) => this.accept(socket),
@@ -87,6 +89,8 @@ class Server implements GrpcServer {
   }
 
   setSecureContext(tls: TlsOptions): void {
+    if (this.#options.tls === undefined)
+      throw new TypeError('a server without TLS has no certificates')
     for (const listener of this.#listeners) listener.setSecureContext(tls)
   }
 

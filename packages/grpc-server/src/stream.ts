@@ -3,6 +3,7 @@ import type { DuplexCall, Handler, Receiver } from './call.ts'
 import { ErrorCode } from './frames.ts'
 import { MessageReader, messageLength, PREFIX_BYTES, viewOf } from './message-reader.ts'
 import { decodeBinary } from './metadata.ts'
+import { ReceiveWindow } from './receive-window.ts'
 import type { RequestHead } from './request-head.ts'
 import { SendQueue } from './send-queue.ts'
 import { Code, GrpcError, type Status, statusOf } from './status.ts'
@@ -43,9 +44,7 @@ export class ServerStream implements DuplexCall {
   isOver = false
   readonly #carrier: StreamCarrier
   readonly #handler: Handler
-  #receiveWindow: number
-  /** Received and not given back to the client's window. */
-  #uncredited = 0
+  readonly #receiveWindow: ReceiveWindow
   /** What is left of the length that the client has announced. */
   #announced: number
   #reader: MessageReader | null = null
@@ -74,7 +73,7 @@ export class ServerStream implements DuplexCall {
     this.#handler = handler
     this.#carrier = carrier
     this.sendWindow = sendWindow
-    this.#receiveWindow = carrier.windowBytes
+    this.#receiveWindow = new ReceiveWindow(carrier.windowBytes)
     this.#announced = head.contentLength ?? -1
     this.deadline = head.timeoutMs === null ? null : performance.now() + head.timeoutMs
   }
@@ -202,9 +201,7 @@ export class ServerStream implements DuplexCall {
 
   /** Counts the bytes of a DATA frame. False if the client had no right to send them. */
   countReceived(bytes: number): boolean {
-    this.#receiveWindow -= bytes
-    this.#uncredited += bytes
-    return this.#receiveWindow >= 0
+    return this.#receiveWindow.take(bytes)
   }
 
   /** Counts them against the length that was announced. False if there are too many. */
@@ -220,11 +217,9 @@ export class ServerStream implements DuplexCall {
 
   /** Lets the client send as much again as was taken. */
   credit(): void {
-    const { windowBytes } = this.#carrier
-    if (this.#isPaused || this.isHalfClosed || this.#uncredited < windowBytes / 2) return
-    this.#carrier.sendWindowUpdate(this, this.#uncredited)
-    this.#receiveWindow += this.#uncredited
-    this.#uncredited = 0
+    if (this.#isPaused || this.isHalfClosed) return
+    const credit = this.#receiveWindow.credit()
+    if (credit > 0) this.#carrier.sendWindowUpdate(this, credit)
   }
 
   /** The client has sent its last frame. */

@@ -2,7 +2,7 @@ import { forEachChange } from './change-log.ts'
 import type { AuthState } from './auth-store.ts'
 import type { ClusterState } from './cluster-state.ts'
 import { crc32c } from './crc32c.ts'
-import type { Segment } from './segment.ts'
+import { type Segment, type Sequence, sequenceOf } from './segment.ts'
 import type { Store } from './store.ts'
 import { byId } from './leases.ts'
 
@@ -25,26 +25,58 @@ const TOMBSTONE = 0x74
 /**
  * CRC-32C over what etcd would keep in its key bucket, in order of revision: the revision in 17
  * bytes (and a `t` for a tombstone), then the pair as protobuf. A tombstone exactly at the
- * compacted revision is left out, since etcd's members may or may not have dropped it.
+ * compacted revision is left out, since etcd's members may or may not have dropped it; and of what
+ * the compaction left, what is not read any more at the revision that is hashed. 0 is the newest
+ * revision; nothing is up to one below 0.
  */
 export function hashChanges(store: Store, revision: number): KvHash {
   store.finishSweep()
   const { compactRevision } = store
-  const hashRevision = revision > 0 ? revision : store.revision
-  const to = store.endOfRevision(hashRevision)
-  const entry = new EntryBytes()
-  let hash = crc32c(BUCKET)
-  forEachChange(store.log, { from: 1, to }, (segment, slot) => {
-    if (segment.isDead(slot)) return
-    if (segment.isTombstone(slot) && segment.main(slot) === compactRevision) return
-    hash = crc32c(segment.value(slot), crc32c(entry.before(segment, slot), hash))
-    hash = crc32c(entry.after(segment, slot), hash)
-  })
+  const hashRevision = revision === 0 ? store.revision : revision
+  const read = readAt(store, hashRevision)
+  let at = 0
+  const isRead = (segment: Segment, slot: number): boolean => {
+    const sequence = segment.sequenceAt(slot)
+    while (at < read.length && (read[at] as Sequence) < sequence) at += 1
+    return read[at] === sequence
+  }
+  // etcd takes no key at all for not having to leave anything out.
+  const isLeftOut = (segment: Segment, slot: number): boolean =>
+    read.length > 0 && segment.main(slot) <= compactRevision && !isRead(segment, slot)
+  const hash = hashLog(store, hashRevision, isLeftOut)
   return { type: 'hash', hash, revision: store.revision, compactRevision, hashRevision }
 }
 
+/** The places of the versions that are read at a revision, in order. */
+function readAt(store: Store, revision: number): Float64Array {
+  if (store.compactRevision < 0) return new Float64Array(0)
+  const all = { single: false, from: '', to: null }
+  const refs = store.select(all, { revision, limit: Infinity })
+  return Float64Array.from(refs, sequenceOf).sort()
+}
+
+function hashLog(
+  store: Store,
+  revision: number,
+  isLeftOut: (segment: Segment, slot: number) => boolean,
+): number {
+  const to = store.endOfRevision(revision)
+  const entry = new EntryBytes()
+  let hash = crc32c(BUCKET)
+  forEachChange(store.log, { from: 1, to }, (segment, slot) => {
+    if (segment.isDead(slot) || isLeftOut(segment, slot)) return
+    if (segment.isTombstone(slot) && segment.main(slot) === store.compactRevision) return
+    hash = crc32c(segment.value(slot), crc32c(entry.before(segment, slot), hash))
+    hash = crc32c(entry.after(segment, slot), hash)
+  })
+  return hash
+}
+
+/** Of everything that can be read at any revision, and of all else that members are to agree on. */
 export function hashStore(store: Store, cluster: ClusterState, auth: AuthState): number {
-  const { hash, revision, compactRevision } = hashChanges(store, 0)
+  store.finishSweep()
+  const { revision, compactRevision } = store
+  const hash = hashLog(store, revision, () => false)
   const rest = JSON.stringify([
     revision,
     compactRevision,

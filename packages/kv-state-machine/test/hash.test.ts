@@ -26,6 +26,21 @@ test('hashes what etcd 3.4 hashes, before and after compaction', () => {
   expect(machine.hashKv(0)).toMatchObject({ hash: 1_037_888_127, compactRevision: 7 })
 })
 
+test('leaves out, as etcd does, what a compaction left and later changes replaced', () => {
+  const machine = kvStateMachine()
+  applyPut(machine, 'a', '1')
+  applyPut(machine, 'b', '2')
+  applyCompact(machine, 3)
+  applyPut(machine, 'a', '3')
+  expect(machine.hashKv(0)).toMatchObject({ hash: 1_107_643_163, revision: 4 })
+  applyDelete(machine, 'b')
+  expect(machine.hashKv(0)).toMatchObject({ hash: 1_468_967_122 })
+  // When nothing is left to be read, nothing is left out.
+  applyDelete(machine, 'a')
+  expect(machine.hashKv(0)).toMatchObject({ hash: 2_073_092_960 })
+  expect(machine.hashKv(-1)).toMatchObject({ hash: 1_084_519_789, hashRevision: -1 })
+})
+
 test('a hash below the compacted revision or above the newest is refused', () => {
   const machine = kvStateMachine()
   for (const key of ['a', 'b', 'c']) applyPut(machine, key)

@@ -6,8 +6,6 @@
  */
 export {
   type Applied,
-  type NodeStatus,
-  type PeerProgress,
   type RaftNode,
   type ReadOptions,
   startNode,
@@ -15,9 +13,9 @@ export {
   type Waiting,
 } from './node/node.ts'
 export type { Replacement } from './node/replace-member.ts'
-export type { SnapshotProgress } from './node/snapshots.ts'
+export type { NodeStatus, PeerProgress, SnapshotProgress } from './node/status.ts'
 export { recoverCluster, type Recovery, type RecoveryOptions } from './node/recover-cluster.ts'
-export type { Consistency } from './node/reads.ts'
+export type { Consistency } from './node/consistency.ts'
 export type { PeerStatus } from './protocol/progress.ts'
 export type { Command, StateMachine } from './contracts/state-machine.ts'
 export { LogOutline, type StoredLog } from './contracts/log-outline.ts'

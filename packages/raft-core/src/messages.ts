@@ -70,6 +70,11 @@ export interface Heartbeat extends Header<'heartbeat'>, WithAddress {
 
 export interface HeartbeatReply extends Header<'heartbeat-reply'> {
   readonly round: number
+  /**
+   * For so many milliseconds, from when it heard the heartbeat and by its own clock, the sender helps
+   * to elect nobody else (thesis 6.4.1). 0 if it promises nothing.
+   */
+  readonly promiseMs: number
 }
 
 /** Opens a snapshot stream (Fig. 13). The answer is an {@link AppendEntriesReply}. */

@@ -19,8 +19,8 @@ export interface ProtocolOptions {
   /**
    * How a leader makes sure that it still leads when it answers a read: `quorum` asks a majority each
    * time (thesis 6.4); `lease` asks nobody while a majority that answered lately owes it its loyalty
-   * (thesis 6.4.1), and is right only as far as clocks are. Needs `preVote` and `checkQuorum`, and the
-   * same `reads`, `electionTicks`, `tickMs` and `maxClockDrift` on all nodes. Default `quorum`.
+   * (thesis 6.4.1), and is right only as far as clocks are. Needs `preVote` and `checkQuorum`. Followers
+   * that promise less than the leader's election timeout, or nothing, do not count. Default `quorum`.
    */
   readonly reads: 'quorum' | 'lease'
   /**
@@ -64,7 +64,10 @@ export interface ProtocolOptions {
 
 /** How a node drives the protocol. */
 export interface NodeOptions extends ProtocolOptions {
-  /** A proposal or read that is not settled after this many ticks fails, saying what is known. Default 70. */
+  /**
+   * A proposal, read or membership change that is not settled after this many ticks fails, saying what
+   * is known. Default 70.
+   */
   readonly requestTimeoutTicks: number
   /** Proposals that wait for a leader or for the outcome; more are dropped. Default 100000. */
   readonly maxPendingProposals: number

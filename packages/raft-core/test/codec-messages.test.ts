@@ -87,7 +87,7 @@ const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: nu
     round: integer,
   }),
   heartbeat: fc.record({ commitIndex: integer, round: integer, address: fc.string() }),
-  'heartbeat-reply': fc.record({ round: integer }),
+  'heartbeat-reply': fc.record({ round: integer, promiseMs: integer }),
   'install-snapshot': fc.record({ meta: fc.record({ position, membership }) }),
   'timeout-now': fc.constant({}),
   'read-index': fc.record({ id: integer }),
@@ -189,7 +189,8 @@ describe('bytes that were not written by us', () => {
           altered[at] = (altered[at] ?? 0) ^ flip
         }
         const decoded = tryDecode(altered)
-        if (decoded !== null && altered[0] === 1) expect(encodeMessage(decoded)).toEqual(altered)
+        if (decoded !== null && altered[0] === MESSAGE_VERSION)
+          expect(encodeMessage(decoded)).toEqual(altered)
       }),
       { numRuns: 3_000 },
     )
@@ -221,6 +222,25 @@ describe('bytes that were not written by us', () => {
   test('are refused when an integer is beyond 2^53 - 1', () => {
     const encoded = encodeMessage({ type: 'timeout-now', ...ENDS, term: Number.MAX_SAFE_INTEGER })
     expect(tryDecode(encoded.with(encoded.length - 2, 0x20))).toBeNull()
+  })
+})
+
+describe('a message of version 1', () => {
+  test('a reply to a heartbeat promises nothing', () => {
+    const reply = { type: 'heartbeat-reply', ...ENDS, term: 3, round: 7, promiseMs: 1000 } as const
+    const encoded = encodeMessage(reply)
+    const earlier = encoded.slice(0, -8).with(0, 1)
+    expect(decodeMessage(earlier, ENDS)).toEqual({ ...reply, promiseMs: 0 })
+    expect(() => decodeMessage(encoded.slice(0, -8), ENDS)).toThrow(CodecError)
+  })
+
+  test('of any other type is what it is now', () => {
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        if (message.type === 'heartbeat-reply') return
+        expect(decodeMessage(encodeMessage(message).with(0, 1), message)).toEqual(message)
+      }),
+    )
   })
 })
 

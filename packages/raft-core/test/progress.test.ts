@@ -1,11 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { Inflight } from '../src/protocol/inflight.ts'
 import {
   becomeProbe,
   becomeReplicate,
   becomeSnapshot,
   createProgress,
-  Inflight,
 } from '../src/protocol/progress.ts'
 
 describe('Inflight', () => {

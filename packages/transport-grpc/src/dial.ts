@@ -1,5 +1,6 @@
 /** Opening a channel to a peer. */
 import { type ChannelOptions, Client, credentials, type ChannelCredentials } from '@grpc/grpc-js'
+import { createSecureContext } from 'node:tls'
 import { formatAddress, parseAddress } from './address.ts'
 import type { Resolved, TlsMaterial } from './options.ts'
 
@@ -46,6 +47,9 @@ function channelOptions(options: Resolved): ChannelOptions {
 
 function credentialsOf(tls: TlsMaterial | null): ChannelCredentials {
   if (tls === null) return credentials.createInsecure()
-  const ca = tls.ca === undefined ? null : Buffer.from(tls.ca)
-  return credentials.createSsl(ca, Buffer.from(tls.key), Buffer.from(tls.cert))
+  const { checkServerIdentity, rejectUnauthorized } = tls
+  return credentials.createFromSecureContext(createSecureContext({ ...tls, ...tls.whenCalling }), {
+    ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  })
 }

@@ -3,14 +3,14 @@ import type { NodeId } from '@coracle/raft-core'
 import {
   type handleBidiStreamingCall,
   Server,
-  ServerCredentials,
   type ServerDuplexStream,
   status,
 } from '@grpc/grpc-js'
+import type { SecureContextOptions } from 'node:tls'
 import { formatAddress } from './address.ts'
 import { sharedOptions } from './dial.ts'
 import { agreedVersion, readHello, welcomeMetadata } from './handshake.ts'
-import type { Resolved, TlsMaterial } from './options.ts'
+import type { Resolved } from './options.ts'
 import { type Bytes, SERVICE } from './service.ts'
 import { openSharedPort, type SharedPort } from './shared-port.ts'
 
@@ -30,7 +30,6 @@ export class Listener {
   readonly #options: Resolved
   readonly #calls: Calls
   readonly #server: Server
-  #port = 0
   #shared: SharedPort | null = null
 
   constructor(options: Resolved, calls: Calls) {
@@ -46,29 +45,23 @@ export class Listener {
 
   /** Resolves when peers can connect; rejects if they never will. */
   async listen(): Promise<void> {
-    const { listen, tls, onHttp } = this.#options
-    const where = formatAddress(listen.host, listen.port)
-    if (onHttp !== null && tls === null) {
-      this.#shared = await openSharedPort(this.#server, this.#options, onHttp).catch(
-        (cause: Error): never => {
-          throw new Error(`cannot listen on ${where}: ${cause.message}`, { cause })
-        },
-      )
-      this.#port = this.#shared.port
-      return
-    }
-    await new Promise<void>((resolve, reject) => {
-      this.#server.bindAsync(where, credentialsOf(tls), (cause, port) => {
-        this.#port = port
-        if (cause === null) resolve()
-        else reject(new Error(`cannot listen on ${where}: ${cause.message}`, { cause }))
-      })
-    })
+    const { listen } = this.#options
+    this.#shared = await openSharedPort(this.#server, this.#options).catch(
+      (cause: Error): never => {
+        const where = formatAddress(listen.host, listen.port)
+        throw new Error(`cannot listen on ${where}: ${cause.message}`, { cause })
+      },
+    )
   }
 
   /** Where it listens, with the port that the system chose. */
   address(): string {
-    return formatAddress(this.#options.listen.host, this.#port)
+    return formatAddress(this.#options.listen.host, this.#shared?.port ?? 0)
+  }
+
+  /** Shows another certificate to whoever calls from now on. */
+  setSecureContext(tls: SecureContextOptions): void {
+    this.#shared?.setSecureContext(tls)
   }
 
   /** Lets callers go in peace, but not for long. Nobody new gets in meanwhile. */
@@ -104,11 +97,4 @@ export class Listener {
     else call.sendMetadata(welcomeMetadata(cluster, id, agreedVersion(call.metadata)))
     return peer
   }
-}
-
-function credentialsOf(tls: TlsMaterial | null): ServerCredentials {
-  if (tls === null) return ServerCredentials.createInsecure()
-  const ca = tls.ca === undefined ? null : Buffer.from(tls.ca)
-  const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }
-  return ServerCredentials.createSsl(ca, [pair], tls.requestCert ?? true)
 }

@@ -1,10 +1,19 @@
 /** One port for gRPC and for HTTP/1, told apart by the first bytes of a connection. */
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
-import type { Resolved } from './options.ts'
+import { type AddressInfo, createServer, type Server as Listener, type Socket } from 'node:net'
+import {
+  createServer as createSecureServer,
+  type SecureContextOptions,
+  type Server as SecureListener,
+  type TLSSocket,
+} from 'node:tls'
+import { formatAddress } from './address.ts'
+import type { Resolved, TlsMaterial } from './options.ts'
 
 export interface SharedPort {
   readonly port: number
+  /** Shows another certificate to whoever calls from now on. */
+  setSecureContext(tls: SecureContextOptions): void
   /** Accepts no more connections. */
   stop(): void
   /** Ends those that are left. */
@@ -15,30 +24,28 @@ export interface SharedPort {
 const PREFACE = 'PRI'
 
 /** Listens where the options say. Rejects if it cannot. */
-export function openSharedPort(
-  server: Server,
-  options: Resolved,
-  onHttp: (socket: Socket) => void,
-): Promise<SharedPort> {
+export function openSharedPort(server: Server, options: Resolved): Promise<SharedPort> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  const { tls, onHttp } = options
   const sockets = new Set<Socket>()
-  const listener = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
+  const greet = (socket: Socket): void => {
     const deadline = setTimeout(() => socket.destroy(), options.handshakeTimeoutMs)
-    socket.once('close', () => {
-      clearTimeout(deadline)
-      sockets.delete(socket)
-    })
+    socket.once('close', () => clearTimeout(deadline))
     socket.once('data', (chunk: Uint8Array) => {
       clearTimeout(deadline)
       socket.pause()
       socket.unshift(chunk)
       const opening = String.fromCharCode(...chunk.subarray(0, PREFACE.length))
-      if (PREFACE.startsWith(opening)) injector.injectConnection(socket)
+      if (onHttp === null || PREFACE.startsWith(opening)) injector.injectConnection(socket)
       else onHttp(socket)
       process.nextTick(() => socket.resume())
     })
+  }
+  const listener = tls === null ? createServer(greet) : secureListener(tls, options, greet)
+  listener.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.once('close', () => sockets.delete(socket))
   })
   return new Promise((resolve, reject) => {
     listener.once('error', reject)
@@ -48,6 +55,9 @@ export function openSharedPort(
       listener.on('error', () => {})
       resolve({
         port: (listener.address() as AddressInfo).port,
+        setSecureContext(changed) {
+          ;(listener as SecureListener).setSecureContext(changed)
+        },
         stop() {
           listener.close()
         },
@@ -56,5 +66,33 @@ export function openSharedPort(
         },
       })
     })
+  })
+}
+
+function secureListener(
+  tls: TlsMaterial,
+  { handshakeTimeoutMs, trace }: Resolved,
+  greet: (socket: Socket) => void,
+): Listener {
+  const report = (socket: Socket, why: string): void => {
+    const remote = formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
+    trace({ type: 'connection-refused', remote, why })
+    socket.destroy()
+  }
+  const listener = createSecureServer({
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: handshakeTimeoutMs,
+    ...tls,
+    ALPNProtocols: ['h2', 'http/1.1'],
+  })
+  listener.on('tlsClientError', (error, socket) => report(socket, `TLS failed: ${error.message}`))
+  return listener.on('secureConnection', (socket: TLSSocket) => {
+    socket.on('error', () => {})
+    if (tls.checkCaller === undefined) return greet(socket)
+    tls.checkCaller(socket).then(
+      () => greet(socket),
+      (error: Error) => report(socket, error.message),
+    )
   })
 }

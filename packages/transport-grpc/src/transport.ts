@@ -13,8 +13,14 @@ import { CodecError, decodeMessage } from '@coracle/raft-core/codec'
 import { status } from '@grpc/grpc-js'
 import { unseal } from './frame.ts'
 import { Link } from './link.ts'
+import { createSecureContext } from 'node:tls'
 import { Listener, type MessagesCall, type SnapshotCall } from './listener.ts'
-import { type GrpcTransportOptions, type Resolved, resolveOptions } from './options.ts'
+import {
+  type GrpcTransportOptions,
+  type Resolved,
+  resolveOptions,
+  type TlsMaterial,
+} from './options.ts'
 import type { Bytes } from './service.ts'
 import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
@@ -22,6 +28,12 @@ import { sendSnapshot } from './snapshot-sender.ts'
 export interface GrpcTransport extends Transport {
   /** Where this node listens, as `host:port`, once `start` has resolved. */
   address(): string
+  /**
+   * Shows another certificate, and trusts others, in every connection from now on; those that are open
+   * go on. Throws a TypeError if the transport was made without TLS, and whatever Node throws for
+   * material that makes no sense, with nothing changed.
+   */
+  renewTls(tls: TlsMaterial): void
 }
 
 /** A transport that begins to listen when it is started. Throws a RangeError for options out of range. */
@@ -65,6 +77,14 @@ class Transceiver implements GrpcTransport {
   address(): string {
     if (this.#listener === null) throw new TypeError('the transport was not started')
     return this.#listener.address()
+  }
+
+  renewTls(tls: TlsMaterial): void {
+    if (this.#options.tls === null)
+      throw new TypeError('a transport without TLS has no certificate')
+    createSecureContext({ ...tls, ...tls.whenCalling })
+    this.#listener?.setSecureContext(tls)
+    this.#options.tls = tls
   }
 
   setPeers(peers: readonly Peer[]): void {

@@ -47,7 +47,9 @@ function openSocket({ tls }: Resolved, address: string): Socket {
     throw new Error(`${address} asks for TLS, and this node has no certificate`)
   if (secure === false && tls !== null)
     throw new Error(`${address} is plain, and this node speaks TLS`)
-  return tls === null ? connectPlain({ host, port }) : connectSecure({ ...tls, host, port })
+  return tls === null
+    ? connectPlain({ host, port })
+    : connectSecure({ ...tls, ...tls.whenCalling, host, port })
 }
 
 function shakeHands(connection: Connection, options: Resolved, call: Call): Promise<void> {

@@ -7,7 +7,12 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
-import { createServer as createSecureServer } from 'node:tls'
+import {
+  createServer as createSecureServer,
+  type SecureContextOptions,
+  type Server as SecureServer,
+  type TLSSocket,
+} from 'node:tls'
 import { formatAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import { MAGIC, ProtocolError } from './frame.ts'
@@ -48,9 +53,8 @@ export class Listener {
           })
     this.#server.maxConnections = options.maxConnections
     this.#server.on('connection', (socket) => this.#track(socket))
-    this.#server.on(tls === null ? 'connection' : 'secureConnection', (socket) =>
-      this.#greet(socket),
-    )
+    if (tls === null) this.#server.on('connection', (socket) => this.#greet(socket))
+    else this.#server.on('secureConnection', (socket: TLSSocket) => this.#look(socket))
     this.#server.on('tlsClientError', (error, socket) => {
       this.#report(remoteOf(socket), `TLS failed: ${error.message}`)
       socket.destroy()
@@ -84,6 +88,11 @@ export class Listener {
     return formatAddress(address, port)
   }
 
+  /** Shows another certificate to whoever calls from now on. */
+  setSecureContext(tls: SecureContextOptions): void {
+    ;(this.#server as SecureServer).setSecureContext(tls)
+  }
+
   async close(why: Error): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const connection of this.#connections) connection.destroy(why)
@@ -96,6 +105,18 @@ export class Listener {
     this.#sockets.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => this.#sockets.delete(socket))
+  }
+
+  #look(socket: TLSSocket): void {
+    const { checkCaller } = this.#options.tls ?? {}
+    if (checkCaller === undefined) return this.#greet(socket)
+    checkCaller(socket).then(
+      () => this.#greet(socket),
+      (error: Error) => {
+        this.#report(remoteOf(socket), error.message)
+        socket.destroy()
+      },
+    )
   }
 
   /** Whoever opens with something else than peers do may want to speak HTTP. */

@@ -1,16 +1,20 @@
 import type { NodeId } from '@coracle/raft-core'
 import type { Socket } from 'node:net'
-import type { PeerCertificate, SecureContextOptions } from 'node:tls'
+import type { PeerCertificate, SecureContextOptions, TLSSocket } from 'node:tls'
 
 /** A node's certificate and whom it trusts. Peers must show a certificate too, unless told otherwise. */
 export interface TlsMaterial extends SecureContextOptions {
   /** Ask peers that connect for a certificate. Default true. */
   readonly requestCert?: boolean
-  /** Refuse peers whose certificate `ca` did not sign. Default true. */
+  /** Refuse peers whose certificate `ca` did not sign, whoever calls. Default true. */
   readonly rejectUnauthorized?: boolean
   /** The name a peer's certificate must be for, where that is not the host of its address. */
   readonly servername?: string
   readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
+  /** Looks at who calls, after the handshake; rejects to refuse the connection. Default: all pass. */
+  readonly checkCaller?: (socket: TLSSocket) => Promise<void>
+  /** What is different where this node calls, such as its certificate. Default: nothing. */
+  readonly whenCalling?: SecureContextOptions
 }
 
 /** What is worth a line in a log. A failure that lasts is told once, not at every attempt. */
@@ -62,7 +66,8 @@ export interface TcpTransportOptions {
 }
 
 export type Resolved = Required<Omit<TcpTransportOptions, 'tls' | 'onHttp'>> & {
-  readonly tls: TlsMaterial | null
+  /** Changes when certificates are renewed. */
+  tls: TlsMaterial | null
   readonly onHttp: ((socket: Socket) => void) | null
 }
 

@@ -10,19 +10,31 @@ import {
   type TransportHandlers,
 } from '@coracle/raft-core'
 import { decodeMessage } from '@coracle/raft-core/codec'
+import { createSecureContext } from 'node:tls'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { ProtocolError } from './frame.ts'
 import type { Purpose } from './handshake.ts'
 import { Link } from './link.ts'
 import { Listener } from './listener.ts'
-import { type Resolved, resolveOptions, type TcpTransportOptions } from './options.ts'
+import {
+  type Resolved,
+  resolveOptions,
+  type TcpTransportOptions,
+  type TlsMaterial,
+} from './options.ts'
 import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
 
 export interface TcpTransport extends Transport {
   /** Where this node listens, as `host:port`, once `start` has resolved. */
   address(): string
+  /**
+   * Shows another certificate, and trusts others, in every connection from now on; those that are open
+   * go on. Throws a TypeError if the transport was made without TLS, and whatever Node throws for
+   * material that makes no sense, with nothing changed.
+   */
+  renewTls(tls: TlsMaterial): void
 }
 
 /** A transport that begins to listen when it is started. Throws a RangeError for options out of range. */
@@ -62,6 +74,14 @@ class Transceiver implements TcpTransport {
   address(): string {
     if (this.#listener === null) throw new TypeError('the transport was not started')
     return this.#listener.address()
+  }
+
+  renewTls(tls: TlsMaterial): void {
+    if (this.#options.tls === null)
+      throw new TypeError('a transport without TLS has no certificate')
+    createSecureContext({ ...tls, ...tls.whenCalling })
+    this.#listener?.setSecureContext(tls)
+    this.#options.tls = tls
   }
 
   setPeers(peers: readonly Peer[]): void {

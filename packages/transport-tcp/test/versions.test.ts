@@ -1,5 +1,5 @@
 import type { Message } from '@coracle/raft-core'
-import { encodeMessage } from '@coracle/raft-core/codec'
+import { encodeMessage, MESSAGE_VERSION } from '@coracle/raft-core/codec'
 import { describe, expect, test } from 'vitest'
 import { MAX_VERSION } from '../src/handshake.ts'
 import { call, framed, hello, refusals, startNode, until } from './nodes.ts'
@@ -9,7 +9,7 @@ const LATER = MAX_VERSION + 1
 /** As a later version writes it: with something at the end that this one does not know. */
 function fromLater(message: Message): Uint8Array {
   const bytes = new Uint8Array([...encodeMessage(message), 1, 2, 3])
-  bytes[0] = LATER
+  bytes[0] = MESSAGE_VERSION + 1
   return bytes
 }
 

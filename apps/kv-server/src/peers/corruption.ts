@@ -2,7 +2,7 @@
 import type { KvStateMachine } from '@coracle/kv-state-machine'
 import type { Peer } from '@coracle/raft-core'
 import { urlsOfAddress } from './addresses.ts'
-import { askHash } from './peer-client.ts'
+import { type AskOptions, askHash } from './peer-client.ts'
 
 const ANSWER_TIMEOUT_MS = 5_000
 
@@ -12,6 +12,10 @@ export interface Holding {
   readonly hash: number
 }
 
+export interface Comparison extends Omit<AskOptions, 'timeoutMs'> {
+  readonly stateMachine: KvStateMachine
+}
+
 /**
  * What this member and the others hold up to the present revision. Those that could not be asked, or
  * have not come so far, or were compacted up to another revision, cannot be compared and are left out.
@@ -19,14 +23,11 @@ export interface Holding {
 export async function compareWith(
   id: string,
   peers: readonly Peer[],
-  {
-    stateMachine,
-    clusterId,
-  }: { readonly stateMachine: KvStateMachine; readonly clusterId: string },
+  { stateMachine, ...asking }: Comparison,
 ): Promise<readonly Holding[]> {
   const own = stateMachine.hashKv(0)
   if (own.type === 'failure') return []
-  const options = { clusterId, timeoutMs: ANSWER_TIMEOUT_MS }
+  const options = { ...asking, timeoutMs: ANSWER_TIMEOUT_MS }
   const answers = await Promise.all(
     peers
       .filter((peer) => peer.id !== id)

@@ -3,7 +3,7 @@ import { memberIdOf } from '@coracle/etcd-api'
 import type { InitialMember, ServerConfig } from '../config.ts'
 import { DirectoryError } from '../identity.ts'
 import { addressOfUrls } from './addresses.ts'
-import { askCluster } from './peer-client.ts'
+import { type AskOptions, askCluster } from './peer-client.ts'
 import type { ClusterView, RemoteMember } from './protocol.ts'
 
 /** As in etcd: founders may all be about to start, so nobody waits long for an answer. */
@@ -18,16 +18,23 @@ export class JoinError extends DirectoryError {}
  * it has forgotten its votes. One that joins gets the id that was given to it when it was added.
  * Throws a {@link JoinError} with etcd's own reason.
  */
-export async function takePlace(config: ServerConfig): Promise<ServerConfig> {
+export async function takePlace(
+  config: ServerConfig,
+  tls: AskOptions['tls'],
+): Promise<ServerConfig> {
   const urls = config.initialMembers
     .filter(({ name }) => name !== config.name)
     .flatMap(({ peerUrls }) => peerUrls)
     .toSorted()
-  return config.isNewCluster ? await found(config, urls) : await join(config, urls)
+  return config.isNewCluster ? await found(config, urls, tls) : await join(config, urls, tls)
 }
 
-async function found(config: ServerConfig, urls: readonly string[]): Promise<ServerConfig> {
-  const view = await askCluster(urls, { timeoutMs: FOUNDER_TIMEOUT_MS })
+async function found(
+  config: ServerConfig,
+  urls: readonly string[],
+  tls: AskOptions['tls'],
+): Promise<ServerConfig> {
+  const view = await askCluster(urls, { timeoutMs: FOUNDER_TIMEOUT_MS, tls })
   const itself = view?.members.find(({ id }) => id === config.member.nodeId)
   if (itself !== undefined && itself.clientUrls.length > 0)
     throw new JoinError(`member ${config.member.nodeId} has already been bootstrapped`)
@@ -36,8 +43,12 @@ async function found(config: ServerConfig, urls: readonly string[]): Promise<Ser
   return config
 }
 
-async function join(config: ServerConfig, urls: readonly string[]): Promise<ServerConfig> {
-  const view = await askCluster(urls, { timeoutMs: JOINER_TIMEOUT_MS })
+async function join(
+  config: ServerConfig,
+  urls: readonly string[],
+  tls: AskOptions['tls'],
+): Promise<ServerConfig> {
+  const view = await askCluster(urls, { timeoutMs: JOINER_TIMEOUT_MS, tls })
   if (view === null)
     throw new JoinError(
       'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',

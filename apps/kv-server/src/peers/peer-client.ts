@@ -1,6 +1,8 @@
 /** Asks other members over HTTP/1.1. Every question has an end in time, and every answer in size. */
 import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import type { ForwardedAnswer, ForwardedCall } from '@coracle/etcd-api'
+import type { ConnectionOptions } from 'node:tls'
 import { urlsOfAddress } from './addresses.ts'
 import {
   CLUSTER_HEADER,
@@ -18,12 +20,19 @@ const MAX_ANSWER_BYTES = 8 << 20
 /** There was no connection, so nothing left this member. */
 const NEVER_SENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENOTFOUND'])
 
-interface Question {
+export interface AskOptions {
+  /** In hexadecimal. */
+  readonly clusterId: string
+  readonly timeoutMs: number
+  /** How this member calls others by TLS. Null: it does not. */
+  readonly tls: ConnectionOptions | null
+}
+
+interface Question extends Omit<AskOptions, 'clusterId'> {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly clusterId?: string
   readonly body?: Uint8Array
-  readonly timeoutMs: number
 }
 
 interface Answer {
@@ -34,11 +43,11 @@ interface Answer {
 /** The cluster as the first of these URLs that answers knows it; null if none does. */
 export async function askCluster(
   urls: readonly string[],
-  { timeoutMs }: { readonly timeoutMs: number },
+  options: Omit<AskOptions, 'clusterId'>,
 ): Promise<ClusterView | null> {
   for (const base of urls) {
     try {
-      const { status, body } = await ask({ method: 'GET', url: base + MEMBERS_PATH, timeoutMs })
+      const { status, body } = await ask({ method: 'GET', url: base + MEMBERS_PATH, ...options })
       const view = status === 200 ? parseClusterView(new TextDecoder().decode(body)) : null
       if (view !== null && view.members.length > 0) return view
     } catch {
@@ -51,7 +60,7 @@ export async function askCluster(
 /** Brings a call to the leader. Null if it cannot be reached; rejects if it is not known what became of it. */
 export async function forwardCall(
   { leader, path, request }: ForwardedCall,
-  options: { readonly clusterId: string; readonly timeoutMs: number },
+  options: AskOptions,
 ): Promise<ForwardedAnswer | null> {
   const [base] = urlsOfAddress(leader.address)
   const url = `${base}${FORWARD_PATH}${path}`
@@ -73,7 +82,7 @@ export async function forwardCall(
 export async function askHash(
   urls: readonly string[],
   revision: number,
-  options: { readonly clusterId: string; readonly timeoutMs: number },
+  options: AskOptions,
 ): Promise<RemoteHash | null> {
   const body = new TextEncoder().encode(String(revision))
   for (const base of urls) {
@@ -87,12 +96,16 @@ export async function askHash(
   return null
 }
 
-function ask({ method, url, clusterId, body, timeoutMs }: Question): Promise<Answer> {
+function ask({ method, url, clusterId, body, timeoutMs, tls }: Question): Promise<Answer> {
+  const isSecure = url.startsWith('https:')
+  if (isSecure && tls === null)
+    return Promise.reject(new Error(`${url} asks for TLS, and this member has no certificate`))
+  const request = isSecure ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
     const headers = clusterId === undefined ? {} : { [CLUSTER_HEADER]: clusterId }
     const signal = AbortSignal.timeout(timeoutMs)
     // A connection of its own: questions are rare, and one that hangs must not hold up another.
-    const asked = httpRequest(url, { method, headers, signal, agent: false }, (response) => {
+    const asked = request(url, { ...tls, method, headers, signal, agent: false }, (response) => {
       const chunks: Uint8Array[] = []
       let bytes = 0
       response.on('data', (chunk: Uint8Array) => {

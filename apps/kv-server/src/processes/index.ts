@@ -15,6 +15,7 @@ export {
   flagsOf,
   type MemberPlan,
   planCluster,
+  type Secure,
   type PlanOptions,
 } from './plan.ts'
 export { freePorts, takenPort } from './ports.ts'

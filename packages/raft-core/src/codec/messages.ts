@@ -27,7 +27,7 @@ import {
 } from './records.ts'
 
 /** The version that is written. Any from 1 on is read. */
-export const MESSAGE_VERSION = 1
+export const MESSAGE_VERSION = 2
 
 /** The place of a type in this list is its byte on the wire: new ones go to the end. */
 const MESSAGE_TYPES = [
@@ -96,7 +96,7 @@ export function decodeMessage(bytes: Uint8Array, ends: Ends): Message | null {
     if (isLater) return null
     throw new CodecError('a message has an unknown type')
   }
-  const message = readFields(reader, type, { ...ends, isLater }, reader.u64())
+  const message = readFields(reader, type, { ...ends, version, isLater }, reader.u64())
   if (!isLater) reader.end()
   return message
 }
@@ -129,7 +129,8 @@ function writeFields(writer: Writer, message: Message): void {
       writer.u64(message.round)
       return writer.string(message.address)
     case 'heartbeat-reply':
-      return writer.u64(message.round)
+      writer.u64(message.round)
+      return writer.u64(message.promiseMs)
     case 'install-snapshot':
       return writeSnapshotMeta(writer, message.meta)
     case 'timeout-now':
@@ -152,13 +153,14 @@ function writeFields(writer: Writer, message: Message): void {
   }
 }
 
-/** Where a message comes from, and whether a later version may have added to it. */
+/** Where a message comes from, and whether a later version than this may have added to it. */
 interface Source extends Ends {
+  readonly version: number
   readonly isLater: boolean
 }
 
 function readFields(reader: Reader, type: MessageType, source: Source, term: Term): Message {
-  const { from, to } = source
+  const { from, to, version } = source
   switch (type) {
     case 'pre-vote': {
       const lastLog = readPosition(reader)
@@ -185,8 +187,11 @@ function readFields(reader: Reader, type: MessageType, source: Source, term: Ter
       const round = reader.u64()
       return { type, from, to, term, commitIndex, round, address: reader.string() }
     }
-    case 'heartbeat-reply':
-      return { type, from, to, term, round: reader.u64() }
+    case 'heartbeat-reply': {
+      const round = reader.u64()
+      // Version 1 knows of no promises.
+      return { type, from, to, term, round, promiseMs: version < 2 ? 0 : reader.u64() }
+    }
     case 'install-snapshot':
       return { type, from, to, term, meta: readSnapshotMeta(reader) }
     case 'timeout-now':

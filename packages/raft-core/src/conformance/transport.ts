@@ -294,7 +294,7 @@ function everyMessage(): Message[] {
       round: most,
     },
     { type: 'heartbeat', ...head, commitIndex: most, round: 1, address: 'here' },
-    { type: 'heartbeat-reply', ...head, round: 1 },
+    { type: 'heartbeat-reply', ...head, round: 1, promiseMs: most },
     { type: 'read-index', ...head, id: most },
     { type: 'read-index-reply', ...head, id: 0, index: -1 },
     { type: 'propose', ...head, id: 1, commands: [seededBytes(0, 0), seededBytes(900, 1)] },

@@ -3,9 +3,8 @@ import type { Storage } from '../contracts/storage.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { type Environment, systemEnvironment } from '../environment.ts'
 import { type LiveOptions, type NodeOptions, resolveOptions } from '../options.ts'
-import type { PeerStatus } from '../protocol/progress.ts'
 import { Raft } from '../protocol/raft.ts'
-import type { Role, Trace } from '../trace.ts'
+import type { Trace } from '../trace.ts'
 import type {
   LogIndex,
   Membership,
@@ -16,10 +15,10 @@ import type {
   Term,
 } from '../types.ts'
 import { restoreSnapshot } from './applier.ts'
-import type { Consistency } from './reads.ts'
+import type { Consistency } from './consistency.ts'
 import type { Replacement } from './replace-member.ts'
 import { RunLoop } from './run-loop.ts'
-import type { SnapshotProgress } from './snapshots.ts'
+import type { NodeStatus } from './status.ts'
 
 export interface Waiting {
   /** Ends the wait with the signal's reason. It does not take back what was asked for. */
@@ -92,7 +91,8 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
    * against another change in between.
    *
    * Rejects with `NOT_LEADER`, `MEMBERSHIP_CHANGE_PENDING`, `MEMBERSHIP_CHANGE_REFUSED` (it did not
-   * happen), `OUTCOME_UNKNOWN` or `STOPPED` (perhaps it did, or will).
+   * happen), `OUTCOME_UNKNOWN` (leadership changed, or it took longer than `requestTimeoutTicks`) or
+   * `STOPPED`: perhaps it did, or will.
    */
   changeMembership(
     changes: readonly MembershipChange[],
@@ -103,7 +103,8 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
    * Replaces one member by another that has an empty storage: adds it as a learner, waits until its
    * log is there, and gives it the old one's vote in one joint change, so that there is never one
    * vote less. Only a leader can. If the wait ends early, what was done stays done, and asking again
-   * goes on from there. Rejects as `changeMembership` does.
+   * goes on from there. Rejects as `changeMembership` does, and with `OUTCOME_UNKNOWN` if the new member
+   * was not heard from for `requestTimeoutTicks`.
    */
   replaceMember(replacement: Replacement, options?: Waiting): Promise<Membership>
 
@@ -124,34 +125,6 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
    * code `REMOVED` once the cluster has removed it, else with what went wrong.
    */
   readonly stopped: Promise<Error | null>
-}
-
-/** What a leader knows of another node. */
-export interface PeerProgress extends PeerStatus {
-  /** The snapshot on its way to it, or null. */
-  readonly snapshot: SnapshotProgress | null
-}
-
-export interface NodeStatus {
-  readonly id: NodeId
-  readonly role: Role
-  readonly term: Term
-  readonly leader: NodeId | null
-  /** The first and last entry in the log; `firstIndex` is one more than `lastIndex` if it is empty. */
-  readonly firstIndex: LogIndex
-  readonly lastIndex: LogIndex
-  /** The last entry that is on this node's own disk. */
-  readonly durableIndex: LogIndex
-  readonly commitIndex: LogIndex
-  readonly appliedIndex: LogIndex
-  readonly snapshotIndex: LogIndex
-  readonly membership: Membership
-  /** Where the membership stands in the log. */
-  readonly membershipIndex: LogIndex
-  /** The cluster has removed this node: it stops, for good. */
-  readonly removed: boolean
-  /** What a leader knows of each other node; empty on others. */
-  readonly peers: readonly PeerProgress[]
 }
 
 export interface StartOptions<Result> extends Partial<NodeOptions> {
@@ -233,7 +206,7 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
     snapshot: (waiting = {}) => loop.snapshot(waiting),
     status: () => loop.status(),
     watch: (waiting = {}) => loop.watch(waiting),
-    stopped: loop.stopped,
+    stopped: loop.lifetime.stopped,
     [Symbol.asyncDispose]: () => loop.stop(),
   }
 }

@@ -1,9 +1,10 @@
 import { RaftError } from '../errors.ts'
 import { changeOptions, type LiveOptions, type NodeOptions } from '../options.ts'
 import type { Raft } from '../protocol/raft.ts'
-import type { LogIndex, Membership, MembershipChange, NodeId } from '../types.ts'
+import type { LogIndex, Membership, MembershipChange, NodeId, Term } from '../types.ts'
 import type { Waiting } from './node.ts'
 import { replaceMember, type Replacement } from './replace-member.ts'
+import type { Ticking } from './ticking.ts'
 import type { Turns } from './turns.ts'
 
 const REFUSALS = {
@@ -18,19 +19,19 @@ export class Operations {
   readonly #turns: Turns
   /** The node's own, which all its parts read. Changed in place, so that they all see it at once. */
   readonly #options: NodeOptions
-  readonly #restartTicking: () => void
+  readonly #ticking: Ticking
   #count = 0
 
   constructor(parts: {
     readonly raft: Raft
     readonly turns: Turns
     readonly options: NodeOptions
-    readonly restartTicking: () => void
+    readonly ticking: Ticking
   }) {
     this.#raft = parts.raft
     this.#turns = parts.turns
     this.#options = parts.options
-    this.#restartTicking = parts.restartTicking
+    this.#ticking = parts.ticking
   }
 
   /** Whatever is asked for takes up room until it is done. */
@@ -77,6 +78,7 @@ export class Operations {
     const access = {
       raft: this.#raft,
       turns: this.#turns,
+      options: this.#options,
       change: (changes: readonly MembershipChange[]) => this.#changeMembership(changes, waiting),
     }
     return this.count(() => replaceMember(replacement, access, waiting))
@@ -87,23 +89,24 @@ export class Operations {
     { signal, expectedIndex }: Waiting & { readonly expectedIndex?: LogIndex },
   ): Promise<Membership> {
     signal?.throwIfAborted()
+    const { deadline } = this.#ticking
     const term = await this.#turns.enter(() => {
       const outcome = this.#raft.changeMembership(changes, expectedIndex ?? null)
       if ('refused' in outcome)
         throw new RaftError(REFUSALS[outcome.refused], outcome.why, { leader: this.#raft.leader })
       return this.#raft.term
     })
-    return this.#turns.eventually(() => this.#membershipOf(term), signal)
+    return this.#turns.eventually(() => this.#membershipOf(term, deadline), signal)
   }
 
   /** The membership that was asked for in `term`, once it is complete; null until then. */
-  #membershipOf(term: number): Membership | null {
+  #membershipOf(term: Term, deadline: number): Membership | null {
     const { membership, membershipIndex, appliedIndex, leader } = this.#raft
-    const isDone = membershipIndex <= appliedIndex && membership.outgoing.length === 0
-    if (this.#raft.term === term) return isDone ? membership : null
-    throw new RaftError('OUTCOME_UNKNOWN', 'leadership changed before the change was complete', {
-      leader,
-    })
+    const unknown = (why: string): RaftError => new RaftError('OUTCOME_UNKNOWN', why, { leader })
+    if (this.#raft.term !== term) throw unknown('leadership changed before the change was complete')
+    if (membershipIndex <= appliedIndex && membership.outgoing.length === 0) return membership
+    if (this.#ticking.now >= deadline) throw unknown('the change was not complete in time')
+    return null
   }
 
   forgetLeader({ signal }: Waiting): Promise<boolean> {
@@ -134,7 +137,7 @@ export class Operations {
       throw error
     }
     this.#raft.reconfigure(this.#options)
-    if (tickMs !== this.#options.tickMs) this.#restartTicking()
+    if (tickMs !== this.#options.tickMs) this.#ticking.start()
     return { ...this.#options }
   }
 }

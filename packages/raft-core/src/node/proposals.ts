@@ -17,7 +17,10 @@ export interface Proposal<Result> {
   readonly reject: (reason: unknown) => void
 }
 
-type Limits = Pick<NodeOptions, 'maxPendingProposals' | 'maxPendingProposalBytes'>
+type Limits = Pick<
+  NodeOptions,
+  'maxCommandBytes' | 'maxPendingProposals' | 'maxPendingProposalBytes'
+>
 
 const NOTHING = new Uint8Array(0)
 
@@ -60,7 +63,7 @@ export class Proposals<Result> {
     signal: AbortSignal | undefined,
   ): Promise<Applied<Result>> {
     const refusal = this.#refusal(command)
-    if (refusal !== null) return Promise.reject(new RaftError('PROPOSAL_DROPPED', refusal))
+    if (refusal !== null) return Promise.reject(refusal)
     this.#queuedBytes += command.length
     return new Promise((resolve, reject) => {
       const proposal = { command, deadline, term: 0, settled: false, resolve, reject }
@@ -68,13 +71,19 @@ export class Proposals<Result> {
     })
   }
 
-  /** Why there is no room for another. A single one always fits. */
-  #refusal(command: Uint8Array): string | null {
-    const { maxPendingProposals, maxPendingProposalBytes } = this.#options
-    if (this.#count >= maxPendingProposals) return `${maxPendingProposals} proposals are waiting`
+  /** Why it is too large, or there is no room for another, or null. A single one always fits. */
+  #refusal({ length: size }: Uint8Array): RaftError | null {
+    const { maxCommandBytes, maxPendingProposals, maxPendingProposalBytes } = this.#options
+    if (size > maxCommandBytes)
+      return new RaftError(
+        'PROPOSAL_TOO_LARGE',
+        `a command of ${size} bytes exceeds ${maxCommandBytes}`,
+      )
+    if (this.#count >= maxPendingProposals)
+      return new RaftError('PROPOSAL_DROPPED', `${maxPendingProposals} proposals are waiting`)
     const bytes = this.#queuedBytes + this.#forwardedBytes
-    if (bytes > 0 && bytes + command.length > maxPendingProposalBytes)
-      return `${bytes} bytes of proposals are waiting`
+    if (bytes > 0 && bytes + size > maxPendingProposalBytes)
+      return new RaftError('PROPOSAL_DROPPED', `${bytes} bytes of proposals are waiting`)
     return null
   }
 

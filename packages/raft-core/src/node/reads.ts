@@ -2,31 +2,7 @@ import { RaftError } from '../errors.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Raft, ReadOutcome } from '../protocol/raft.ts'
 import type { LogIndex, NodeId } from '../types.ts'
-
-/**
- * What a read must see. Each costs less than the one before.
- *
- * - `linearizable`: everything that was acknowledged anywhere before the read was asked for.
- * - `maxLagMs`: everything that was acknowledged anywhere before so many milliseconds ago, by this
- *   node's clock. Asks the leader only if nobody has, within that time, on this node.
- * - `atLeast`: everything up to this index. Asks nobody. With the index of one's own last proposal, one
- *   reads one's writes; with that of one's last read, on whatever node, time never runs backwards.
- */
-export type Consistency =
-  | 'linearizable'
-  | { readonly maxLagMs: number }
-  | { readonly atLeast: LogIndex }
-
-/** Throws a RangeError for what nobody can mean. */
-export function checkConsistency(consistency: Consistency): void {
-  if (consistency === 'linearizable') return
-  if (typeof consistency === 'object' && consistency !== null) {
-    if ('atLeast' in consistency) {
-      if (Number.isSafeInteger(consistency.atLeast) && consistency.atLeast >= 0) return
-    } else if (consistency.maxLagMs >= 0) return
-  }
-  throw new RangeError("consistency is 'linearizable', { maxLagMs } or { atLeast }, from 0 on")
-}
+import type { Consistency } from './consistency.ts'
 
 interface Read {
   readonly deadline: number
@@ -115,10 +91,8 @@ export class Reads {
   }
 
   /** The index that is enough for such a read, or null if the leader has to be asked. */
-  sufficientIndex(
-    consistency: Exclude<Consistency, 'linearizable'>,
-    nowMs: number,
-  ): LogIndex | null {
+  indexFor(consistency: Consistency, nowMs: number): LogIndex | null {
+    if (consistency === 'linearizable') return null
     if ('atLeast' in consistency) return consistency.atLeast
     const sinceMs = nowMs - consistency.maxLagMs
     if (this.#currentAsOfMs >= sinceMs) return 0

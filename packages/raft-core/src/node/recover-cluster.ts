@@ -2,7 +2,7 @@ import { encodeMembership } from '../codec/records.ts'
 import type { AppendBatch, Storage, Stored } from '../contracts/storage.ts'
 import { RaftError } from '../errors.ts'
 import { resolveOptions } from '../options.ts'
-import { removedFrom } from '../protocol/membership-change.ts'
+import { removedFrom } from '../protocol/next-membership.ts'
 import { Raft } from '../protocol/raft.ts'
 import {
   bootstrapMembership,

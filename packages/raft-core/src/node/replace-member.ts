@@ -1,4 +1,5 @@
 import { RaftError } from '../errors.ts'
+import type { NodeOptions } from '../options.ts'
 import type { Raft } from '../protocol/raft.ts'
 import type { Membership, MembershipChange, NodeId, Peer } from '../types.ts'
 import type { Waiting } from './node.ts'
@@ -14,17 +15,18 @@ export interface Replacement {
 interface Access {
   readonly raft: Raft
   readonly turns: Turns
+  readonly options: Pick<NodeOptions, 'requestTimeoutTicks'>
   readonly change: (changes: readonly MembershipChange[]) => Promise<Membership>
 }
 
 /**
  * One member for another, and never fewer that count: the new node learns first, and takes the old
- * one's vote in one joint change when its log is there (thesis 4.2.1). What was done stays done if the
- * wait ends early: asking for the same again goes on from there.
+ * one's vote in one joint change when its log is there (thesis 4.2.1), however long that takes. What was
+ * done stays done if the wait ends early: asking for the same again goes on from there.
  */
 export async function replaceMember(
   { old, replacement }: Replacement,
-  { raft, turns, change }: Access,
+  { raft, turns, options, change }: Access,
   { signal }: Waiting,
 ): Promise<Membership> {
   signal?.throwIfAborted()
@@ -35,11 +37,17 @@ export async function replaceMember(
   const { term } = raft
   if (!isMember(id)) await change([{ type: 'add-learner', peer: replacement }])
   await turns.eventually(() => {
+    const { leader } = raft
     if (raft.role !== 'leader' || raft.term !== term)
       throw new RaftError('OUTCOME_UNKNOWN', `leadership changed before ${id} had caught up`, {
-        leader: raft.leader,
+        leader,
       })
-    return raft.hasCaughtUp(id) ? true : null
+    if (raft.hasCaughtUp(id)) return true
+    // It may take as long as it takes, but it has to be there.
+    const silentTicks = raft.peers.find((peer) => peer.id === id)?.silentTicks ?? Infinity
+    if (silentTicks >= options.requestTimeoutTicks)
+      throw new RaftError('OUTCOME_UNKNOWN', `${id} was not heard from in time`, { leader })
+    return null
   }, signal)
   const { voters, learners } = raft.membership
   const promotion: readonly MembershipChange[] =

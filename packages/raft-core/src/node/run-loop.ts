@@ -1,21 +1,25 @@
 import type { StateMachine } from '../contracts/state-machine.ts'
 import type { Storage } from '../contracts/storage.ts'
-import type { OpenSnapshot, Transport } from '../contracts/transport.ts'
+import type { Transport } from '../contracts/transport.ts'
 import type { Environment } from '../environment.ts'
 import { RaftError } from '../errors.ts'
-import type { InstallSnapshot, Message } from '../messages.ts'
+import type { Message } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
-import type { LogIndex, NodeId, Peer, SnapshotMeta } from '../types.ts'
+import type { LogIndex, NodeId, Peer, SnapshotMeta, Term } from '../types.ts'
 import { Addresses, type Introduction, isIntroduction } from './addresses.ts'
 import { Applier } from './applier.ts'
+import { faultOf } from './consistency.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
-import type { Applied, NodeStatus, ReadOptions, Waiting } from './node.ts'
+import { Lifetime } from './lifetime.ts'
+import type { Applied, ReadOptions, Waiting } from './node.ts'
 import { Operations } from './operations.ts'
 import { Proposals } from './proposals.ts'
-import { checkConsistency, Reads } from './reads.ts'
+import { Reads } from './reads.ts'
 import { Snapshots } from './snapshots.ts'
+import { type NodeStatus, statusOf } from './status.ts'
+import { Ticking } from './ticking.ts'
 import { Turns } from './turns.ts'
 import { Watchers } from './watchers.ts'
 import { Writes } from './writes.ts'
@@ -46,180 +50,102 @@ export class RunLoop<Result> {
   /** One object for the life of the node, shared with its parts, and changed by `reconfigure` alone. */
   readonly #options: NodeOptions
   readonly #trace: Trace | null
+
+  readonly lifetime: Lifetime
+  readonly #turns: Turns
+  readonly #ticking: Ticking
   readonly #addresses: Addresses
   readonly #proposals: Proposals<Result>
   readonly #reads: Reads
-  readonly #applier: Applier<Result>
-  readonly #snapshots: Snapshots
-  readonly #abort = new AbortController()
-
-  readonly #turns: Turns
   /** What else is asked of a node, beside commands and reads. */
   readonly operations: Operations
   readonly #writes: Writes
-  readonly #watchers = new Watchers()
+  readonly #applier: Applier<Result>
+  readonly #snapshots: Snapshots
+  readonly #watchers: Watchers
 
   #inbox: Message[] = []
   /** Peers that messages were lost to; one that is reported again before its turn is one. */
   readonly #unreachable = new Set<NodeId>()
-  #tickIsDue = false
-  #ticks = 0
-  #stopTicking: () => void = () => {}
-
-  /** Work under way that the storage or the transport must outlive. */
-  readonly #underWay = new Set<Promise<unknown>>()
-  /** What was last announced. */
-  #known: Pick<NodeStatus, 'role' | 'term' | 'leader' | 'membership'>
-
-  #failure: { readonly cause: unknown } | null = null
-  #stopped = false
-  readonly stopped: Promise<Error | null>
-  #resolveStopped: (cause: Error | null) => void = () => {}
+  /** Who leads, as of the last turn. */
+  #known: { readonly term: Term; readonly leader: NodeId | null }
 
   constructor(parts: LoopParts<Result>) {
-    this.#raft = parts.raft
-    this.#storage = parts.storage
-    this.#transport = parts.transport
-    this.#environment = parts.environment
-    this.#options = parts.options
-    this.#trace = parts.trace
-    this.#addresses = new Addresses(parts.transport, parts.contacts)
-    this.#turns = new Turns(parts.environment, () => this.#turnSafely())
-    this.operations = new Operations({
-      raft: parts.raft,
-      turns: this.#turns,
-      options: parts.options,
-      restartTicking: () => this.#startTicking(),
+    const { raft, storage, transport, environment, options, trace } = parts
+    this.#raft = raft
+    this.#storage = storage
+    this.#transport = transport
+    this.#environment = environment
+    this.#options = options
+    this.#trace = trace
+    this.#known = { term: raft.term, leader: raft.leader }
+    const lifetime = new Lifetime({
+      end: (refusal) => this.#end(refusal),
+      failure: (cause) => trace?.({ type: 'node-failed', node: raft.id, term: raft.term, cause }),
     })
-    this.#writes = new Writes(parts.storage, (work) => this.#spawn(work))
-    const firstId = drawFirstId(parts.environment)
-    this.#proposals = new Proposals(parts.options, firstId)
-    this.#reads = new Reads(parts.options, firstId)
-    this.#applier = new Applier({
-      raft: parts.raft,
-      storage: parts.storage,
-      stateMachine: parts.stateMachine,
-      proposals: this.#proposals,
-      options: parts.options,
-    })
-    this.#snapshots = new Snapshots({
-      raft: parts.raft,
-      storage: parts.storage,
-      transport: parts.transport,
-      stateMachine: parts.stateMachine,
-      options: parts.options,
-      trace: parts.trace,
-      loop: {
-        enter: (job) => this.#turns.enter(job),
-        eventually: (attempt) => this.#turns.eventually(attempt),
-        signal: this.#abort.signal,
-      },
-      restorer: this.#applier,
-      newest: parts.snapshot,
-      nowMs: parts.environment.now(),
-    })
-    const { role, term, leader, membership } = parts.raft
-    this.#known = { role, term, leader, membership }
-    this.stopped = new Promise((resolve) => {
-      this.#resolveStopped = resolve
-    })
+    this.lifetime = lifetime
+    const turns = new Turns(environment, () => this.#turnSafely())
+    const ticking = new Ticking(environment, turns, options)
+    this.#turns = turns
+    this.#ticking = ticking
+    this.#addresses = new Addresses(transport, parts.contacts)
+    const firstId = drawFirstId(environment)
+    this.#proposals = new Proposals(options, firstId)
+    this.#reads = new Reads(options, firstId)
+    this.operations = new Operations({ raft, turns, ticking, options })
+    const writes = new Writes(storage, (work) => lifetime.spawn(work))
+    this.#writes = writes
+    const applier = new Applier({ ...parts, proposals: this.#proposals })
+    this.#applier = applier
+    const newest = parts.snapshot
+    this.#snapshots = new Snapshots({ ...parts, turns, ticking, lifetime, writes, applier, newest })
+    this.#watchers = new Watchers(raft)
   }
 
   async start(): Promise<void> {
     await this.#transport.start({
       onMessage: (message) => this.#receive(message),
-      onSnapshot: (message, open) => this.#receiveSnapshot(message, open),
+      onSnapshot: (message, open) => this.#snapshots.receive(message, open),
       onUnreachable: (peer) => this.#lose(peer),
     })
     this.#addresses.follow(this.#raft.membership.peers)
-    this.#startTicking()
+    this.#ticking.start()
     this.#turns.request()
-  }
-
-  #startTicking(): void {
-    this.#stopTicking()
-    this.#stopTicking = this.#environment.every(this.#options.tickMs, () => {
-      // Ticks missed while the process stood still are not made up for: what arrived meanwhile is
-      // taken in first, and may show that the leader is alive after all.
-      this.#tickIsDue = true
-      this.#turns.request()
-    })
   }
 
   // Calls from outside, between turns.
 
   propose(command: Uint8Array, { signal }: Waiting): Promise<Applied<Result>> {
-    if (this.#stopped) return Promise.reject(this.#stoppedError())
-    if (signal?.aborted === true) return Promise.reject(signal.reason)
-    if (command.length > this.#options.maxCommandBytes)
-      return Promise.reject(
-        new RaftError(
-          'PROPOSAL_TOO_LARGE',
-          `a command of ${command.length} bytes exceeds ${this.#options.maxCommandBytes}`,
-        ),
-      )
+    const refused = this.#refused(signal)
+    if (refused !== null) return refused
     this.#turns.request()
-    return this.#proposals.propose(command, this.#deadline(), signal)
+    return this.#proposals.propose(command, this.#ticking.deadline, signal)
   }
 
   read({ consistency = 'linearizable', signal }: ReadOptions): Promise<LogIndex> {
-    if (this.#stopped) return Promise.reject(this.#stoppedError())
-    if (signal?.aborted === true) return Promise.reject(signal.reason)
-    try {
-      checkConsistency(consistency)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    const index =
-      consistency === 'linearizable'
-        ? null
-        : this.#reads.sufficientIndex(consistency, this.#environment.now())
+    const refused = this.#refused(signal)
+    if (refused !== null) return refused
+    const fault = faultOf(consistency)
+    if (fault !== null) return Promise.reject(fault)
+    const index = this.#reads.indexFor(consistency, this.#environment.now())
     const { appliedIndex } = this.#raft
     if (index !== null && index <= appliedIndex) return Promise.resolve(appliedIndex)
     this.#turns.request()
-    return this.#reads.read(index, { deadline: this.#deadline(), signal })
+    return this.#reads.read(index, { deadline: this.#ticking.deadline, signal })
+  }
+
+  /** What nothing is asked for after: the node's end, or the signal. */
+  #refused(signal: AbortSignal | undefined): Promise<never> | null {
+    if (this.lifetime.isOver) return Promise.reject(this.lifetime.refusal())
+    return signal?.aborted === true ? Promise.reject(signal.reason) : null
   }
 
   snapshot(waiting: Waiting): Promise<SnapshotMeta> {
-    return this.operations.count(() => this.#snapshot(waiting))
-  }
-
-  async #snapshot({ signal }: Waiting): Promise<SnapshotMeta> {
-    const { taking } = await this.#turns.eventually(() => {
-      if (this.#raft.appliedIndex === 0)
-        throw new RaftError('UNAVAILABLE', 'there is nothing to take a snapshot of yet')
-      if (!this.#applier.isIdle || !this.#snapshots.canTake) return null
-      // Wrapped, for a promise to be taken is not to be awaited here.
-      return { taking: this.#takeSnapshot() }
-    }, signal)
-    // What fails here is the node's failure first, and the caller learns of that.
-    this.#spawn(taking)
-    return taking.catch((error: unknown) => {
-      throw error instanceof RaftError ? error : this.#stoppedError()
-    })
+    return this.operations.count(() => this.#snapshots.takeSoon(waiting))
   }
 
   status(): NodeStatus {
-    const raft = this.#raft
-    return {
-      id: raft.id,
-      role: raft.role,
-      term: raft.term,
-      leader: raft.leader,
-      firstIndex: raft.firstIndex,
-      lastIndex: raft.lastIndex,
-      durableIndex: raft.durableIndex,
-      commitIndex: raft.commitIndex,
-      appliedIndex: raft.appliedIndex,
-      snapshotIndex: this.#snapshots.index,
-      membership: raft.membership,
-      membershipIndex: raft.membershipIndex,
-      removed: raft.isRemoved,
-      peers: raft.peers.map((peer) => ({
-        ...peer,
-        snapshot: this.#snapshots.sendingTo(peer.id),
-      })),
-    }
+    return statusOf(this.#raft, this.#snapshots)
   }
 
   watch(waiting: Waiting): AsyncIterable<NodeStatus> {
@@ -228,20 +154,28 @@ export class RunLoop<Result> {
 
   /** Ends everything; resolves when nothing uses the storage or the transport any more. */
   async stop(): Promise<void> {
-    this.#end(null)
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+    this.lifetime.end(null)
+    await this.lifetime.settled()
+  }
+
+  #end(refusal: RaftError): void {
+    this.#ticking.stop()
+    this.#turns.stop(refusal)
+    this.#proposals.stop(refusal)
+    this.#reads.stop(refusal)
+    this.#watchers.stop()
   }
 
   // What arrives waits for a turn.
 
   #receive(message: Message): void {
-    if (this.#stopped || this.#inbox.length >= this.#options.maxPendingMessages) return
+    if (this.lifetime.isOver || this.#inbox.length >= this.#options.maxPendingMessages) return
     this.#inbox.push(message)
     this.#turns.request()
   }
 
   #lose(peer: NodeId): void {
-    if (this.#stopped) return
+    if (this.lifetime.isOver) return
     this.#unreachable.add(peer)
     this.#turns.request()
   }
@@ -250,7 +184,7 @@ export class RunLoop<Result> {
     try {
       this.#turn()
     } catch (error) {
-      this.#fail(error)
+      this.lifetime.fail(error)
     }
   }
 
@@ -266,7 +200,7 @@ export class RunLoop<Result> {
     if (this.#reads.wantsTurn) this.#askReads()
     this.#carryOut(this.#raft.effects())
     this.#applyCommitted()
-    this.#announceChanges()
+    this.#watchers.look(this.#raft)
     this.#turns.runAttempts()
     if (this.#raft.isRemoved) this.#retire()
   }
@@ -297,15 +231,13 @@ export class RunLoop<Result> {
   }
 
   #tick(): void {
-    if (!this.#tickIsDue) return
-    this.#tickIsDue = false
-    this.#ticks += 1
+    if (!this.#ticking.take()) return
     this.#raft.tick()
-    const dropping = this.#snapshots.tick()
-    if (dropping !== null) this.#spawn(dropping)
-    this.#proposals.expire(this.#ticks, this.#raft.leader)
+    this.#snapshots.tick()
+    const { leader } = this.#raft
+    this.#proposals.expire(this.#ticking.now, leader)
     this.#proposals.retry()
-    this.#reads.expire(this.#ticks, this.#raft.leader)
+    this.#reads.expire(this.#ticking.now, leader)
   }
 
   /** A leader appends its proposals; a follower sends them to the leader; without one they wait. */
@@ -325,7 +257,7 @@ export class RunLoop<Result> {
 
   #askReads(): void {
     const nowMs = this.#environment.now()
-    this.#reads.ask(this.#raft, { tick: this.#ticks, nowMs })
+    this.#reads.ask(this.#raft, { tick: this.#ticking.now, nowMs })
     // A lease must last until the reads have come, and some may have come since the turn began.
     this.#raft.clock(nowMs)
   }
@@ -340,8 +272,8 @@ export class RunLoop<Result> {
         await this.#storage.append(append)
         this.#turns.enqueue(() => this.#raft.appendDone())
       })
-    for (const fetch of effects.fetches) this.#spawn(this.#fetch(fetch))
-    for (const to of effects.snapshots) this.#spawn(this.#snapshots.send(to))
+    for (const fetch of effects.fetches) this.lifetime.spawn(this.#fetch(fetch))
+    for (const to of effects.snapshots) this.#snapshots.send(to)
     for (const outcome of effects.reads) this.#reads.answered(outcome, this.#raft.appliedIndex)
   }
 
@@ -360,11 +292,11 @@ export class RunLoop<Result> {
       const working = this.#applier.applyNext()
       if (working === null) this.#afterApply()
       else
-        this.#spawn(working.then((settle) => this.#turns.enqueue(settle, () => this.#afterApply())))
+        this.lifetime.spawn(
+          working.then((settle) => this.#turns.enqueue(settle, () => this.#afterApply())),
+        )
     }
-    const { bytesApplied, isIdle } = this.#applier
-    const nowMs = this.#environment.now()
-    if (isIdle && this.#snapshots.isDue(bytesApplied, nowMs)) this.#spawn(this.#takeSnapshot())
+    this.#snapshots.takeIfDue()
   }
 
   #afterApply(): void {
@@ -374,102 +306,22 @@ export class RunLoop<Result> {
     if (this.#applier.isBehind) this.#turns.request()
   }
 
-  async #takeSnapshot(): Promise<SnapshotMeta> {
-    const nowMs = this.#environment.now()
-    const meta = await this.#snapshots.take(this.#applier.bytesApplied, nowMs)
-    await this.#turns.enter(() => this.#compact(meta.position.index - this.#options.keepEntries))
-    return meta
-  }
-
-  /** The storage forgets what the snapshot covers, less a tail for followers a little behind. */
-  #compact(index: LogIndex): void {
-    const position = this.#raft.compact(index)
-    if (position !== null) this.#writes.compact(position)
-  }
-
-  async #receiveSnapshot(message: InstallSnapshot, open: OpenSnapshot): Promise<void> {
-    const wanted = await this.#turns.enter(() => {
-      this.#raft.step(message)
-      return this.#raft.wantsSnapshot(message)
-    })
-    if (!wanted) return
-    const receiving = this.#snapshots.receive(message, open)
-    this.#spawn(receiving)
-    const failed = await receiving
-    if (failed !== null) throw failed.failure
-  }
-
   /** With the leader goes the hope for what was sent to it; a new one gives hope to what waits. */
   #noticeLeader(): void {
     const { term, leader } = this.#raft
     if (this.#known.term === term && this.#known.leader === leader) return
+    this.#known = { term, leader }
     this.#proposals.loseForwarded(leader)
     if (leader === null) return
     this.#proposals.retry()
     this.#reads.askAgain()
   }
 
-  #announceChanges(): void {
-    const { role, term, leader, membership } = this.#raft
-    const known = this.#known
-    const isKnown =
-      known.role === role &&
-      known.term === term &&
-      known.leader === leader &&
-      known.membership === membership
-    if (isKnown) return
-    this.#known = { role, term, leader, membership }
-    this.#watchers.changed()
-  }
-
-  #deadline(): number {
-    return this.#ticks + this.#options.requestTimeoutTicks
-  }
-
-  /** The only place where work is left to itself: its failure is the node's. */
-  #spawn(work: Promise<unknown>): void {
-    const watched = work
-      .catch((error: unknown) => {
-        if (!this.#stopped) this.#fail(error)
-      })
-      .finally(() => this.#underWay.delete(watched))
-    this.#underWay.add(watched)
-  }
-
   /** The cluster goes on without this node, and it has nobody left to work for. */
   #retire(): void {
-    if (this.#stopped) return
-    const cause = new RaftError('REMOVED', 'the cluster has removed this node')
-    this.#failure = { cause }
-    this.#watchers.changed()
-    this.#end(cause)
-  }
-
-  /** Fail-stop: a node that cannot trust its disk or itself says so and does nothing more. */
-  #fail(cause: unknown): void {
-    if (this.#stopped) return
-    this.#failure = { cause }
-    this.#trace?.({ type: 'node-failed', node: this.#raft.id, term: this.#raft.term, cause })
-    this.#end(cause instanceof Error ? cause : new Error(String(cause)))
-  }
-
-  #end(cause: Error | null): void {
-    if (this.#stopped) return
-    this.#stopped = true
-    this.#stopTicking()
-    const reason = this.#stoppedError()
-    this.#abort.abort(reason)
-    this.#turns.stop(reason)
-    this.#proposals.stop(reason)
-    this.#reads.stop(reason)
-    this.#watchers.stop()
-    this.#resolveStopped(cause)
-  }
-
-  #stoppedError(): RaftError {
-    return this.#failure === null
-      ? new RaftError('STOPPED', 'the node was disposed')
-      : new RaftError('STOPPED', 'the node has stopped', this.#failure)
+    if (this.lifetime.isOver) return
+    this.#watchers.tell()
+    this.lifetime.end({ cause: new RaftError('REMOVED', 'the cluster has removed this node') })
   }
 }
 

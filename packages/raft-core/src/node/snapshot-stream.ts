@@ -5,6 +5,7 @@
  */
 import { crc32 } from '../codec/crc32.ts'
 import type { HeldSnapshot } from '../contracts/transport.ts'
+import type { Position } from '../types.ts'
 
 const CHECKSUM_BYTES = 4
 
@@ -146,4 +147,9 @@ export function rejectionOf(signal: AbortSignal): {
   })
   rejection.catch(() => {})
   return { rejection, forget: () => signal.removeEventListener('abort', abort) }
+}
+
+/** Do two snapshots stand for the same history? Their bytes may differ all the same. */
+export function isSame(a: Position, b: Position): boolean {
+  return a.index === b.index && a.term === b.term
 }

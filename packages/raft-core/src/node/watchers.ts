@@ -1,4 +1,6 @@
-import type { NodeStatus, Waiting } from './node.ts'
+import type { Raft } from '../protocol/raft.ts'
+import type { Waiting } from './node.ts'
+import type { NodeStatus } from './status.ts'
 
 interface Watcher {
   /** There is something that it has not been told. */
@@ -6,12 +8,33 @@ interface Watcher {
   wake: () => void
 }
 
+/** What whoever watches is told of. */
+type News = Pick<NodeStatus, 'role' | 'term' | 'leader' | 'membership'>
+
 /** Everybody who follows the node's changes. One who is slow skips to the newest. */
 export class Watchers {
   readonly #watchers = new Set<Watcher>()
+  #told: News
   #isOver = false
 
-  changed(): void {
+  constructor(raft: Raft) {
+    this.#told = newsOf(raft)
+  }
+
+  /** Called in every turn: tells everybody if there is something new. */
+  look(raft: Raft): void {
+    const { role, term, leader, membership } = this.#told
+    const isKnown =
+      role === raft.role &&
+      term === raft.term &&
+      leader === raft.leader &&
+      membership === raft.membership
+    if (isKnown) return
+    this.#told = newsOf(raft)
+    this.tell()
+  }
+
+  tell(): void {
     for (const watcher of this.#watchers) {
       watcher.isNew = true
       watcher.wake()
@@ -47,4 +70,8 @@ export class Watchers {
       signal?.removeEventListener('abort', wake)
     }
   }
+}
+
+function newsOf({ role, term, leader, membership }: Raft): News {
+  return { role, term, leader, membership }
 }

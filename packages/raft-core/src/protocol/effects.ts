@@ -1,7 +1,7 @@
 import type { AppendBatch } from '../contracts/storage.ts'
 import { assert } from '../errors.ts'
 import type { Message } from '../messages.ts'
-import type { LogIndex, NodeId, Peer, Position, Term } from '../types.ts'
+import type { NodeId, Peer, Term } from '../types.ts'
 import type { FetchWork, ReadOutcome } from './outbox.ts'
 import type { RaftState } from './state.ts'
 
@@ -66,23 +66,6 @@ export function ignore(raft: RaftState, message: Message, why: string): void {
     message: message.type,
     why,
   })
-}
-
-/** Truncates the log, and with it what the write under way will have made durable. */
-export function truncateLog(raft: RaftState, index: LogIndex): void {
-  assert(index > raft.commitIndex, 'a committed entry is never truncated')
-  raft.log.truncate(index)
-  raft.memberships.truncate(index)
-  const { writing } = raft.outbox
-  if (writing !== null && writing.lastIndex >= index) writing.lastIndex = index - 1
-  raft.trace?.({ type: 'entries-truncated', node: raft.id, term: raft.term, from: index })
-}
-
-/** The log starts again after a snapshot; the write under way no longer says anything about it. */
-export function resetLog(raft: RaftState, position: Position): void {
-  raft.log.reset(position)
-  raft.outbox.reset = position
-  if (raft.outbox.writing !== null) raft.outbox.writing.lastIndex = 0
 }
 
 /** Collects what has gathered. The caller gets it for good. */

@@ -1,7 +1,8 @@
 import type { InstallSnapshot } from '../messages.ts'
-import type { LogIndex, NodeId, SnapshotMeta } from '../types.ts'
+import { type LogIndex, type NodeId, ORIGIN, type SnapshotMeta } from '../types.ts'
+import { answer } from './append-entries.ts'
 import { commitUpTo } from './commit.ts'
-import { resetLog, sendWhenDurable } from './effects.ts'
+import { resetLog } from './log-changes.ts'
 import { becomeProbe, becomeSnapshot, type Progress } from './progress.ts'
 import { progressOf, type RaftState } from './state.ts'
 
@@ -75,15 +76,7 @@ export function installSnapshot(raft: RaftState, message: InstallSnapshot): bool
   return restore
 }
 
+/** The log matches the leader's as far as the snapshot reaches, at least. */
 function acknowledgeSnapshot(raft: RaftState, message: InstallSnapshot): void {
-  sendWhenDurable(raft, {
-    type: 'append-entries-reply',
-    from: raft.id,
-    to: message.from,
-    term: raft.term,
-    accepted: true,
-    index: raft.commitIndex,
-    hint: { term: 0, index: 0 },
-    round: 0,
-  })
+  answer(raft, message, { accepted: true, index: raft.commitIndex, hint: ORIGIN, round: 0 })
 }

@@ -1,6 +1,6 @@
 import { assert } from '../errors.ts'
 import type { LogIndex, NodeId, Position, Term } from '../types.ts'
-import { lastLog, type RaftState } from './state.ts'
+import type { RaftState } from './state.ts'
 
 /**
  * What is true of one node at every moment, and of any two moments, one after the other: the part
@@ -31,7 +31,7 @@ export function glance(raft: Readonly<RaftState>): Glance {
     term: raft.term,
     votedFor: raft.votedFor,
     isLeader: raft.role === 'leader',
-    lastLog: lastLog(raft),
+    lastLog: log.last,
     commit: { term: log.termAt(commitIndex), index: commitIndex },
     appliedIndex: raft.appliedIndex,
     compactedIndex: log.compacted.index,
@@ -96,6 +96,7 @@ function checkLeader(raft: Readonly<RaftState>): void {
     assert(peer.matchIndex <= log.lastIndex, 'what matches is in the log')
     assert(peer.nextIndex <= log.lastIndex + 1, 'what is sent is in the log')
     assert(peer.ackedRound <= reads.round, 'only rounds that began are answered')
+    assert(peer.promisedRound <= peer.ackedRound, 'a promise comes with an answer')
     if (peer.state !== 'replicate')
       assert(peer.inflight.count === 0, 'only who replicates has messages on the way')
     if (peer.inflight.count === 0) assert(peer.inflight.bytes === 0, 'no message, no bytes')

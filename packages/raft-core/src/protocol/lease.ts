@@ -1,5 +1,7 @@
+import type { HeartbeatReply } from '../messages.ts'
+import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
-import { ackedRoundOf, electionMs, membership, type RaftState } from './state.ts'
+import { electionMs, membership, progressOf, type RaftState } from './state.ts'
 
 /**
  * Reads without asking anybody (thesis 6.4.1). A follower that hears from a leader votes for nobody
@@ -13,14 +15,18 @@ import { ackedRoundOf, electionMs, membership, type RaftState } from './state.ts
 
 // The leader's side.
 
-/** Every heartbeat begins a round of its own, so that an answer tells how old it is. */
-export function stampRound(raft: RaftState): void {
+/**
+ * Every heartbeat begins a round of its own, so that an answer tells how old it is. Answers whether it
+ * does, for without leases there is no need.
+ */
+export function stampRound(raft: RaftState): boolean {
   const { lease, reads, options } = raft
-  if (options.reads !== 'lease') return
+  if (options.reads !== 'lease') return false
   reads.round += 1
   lease.stamps.push({ round: reads.round, sentAt: raft.now })
   // There are no more heartbeats in a lease than ticks in an election timeout.
   if (lease.stamps.length > options.electionTicks) lease.stamps.shift()
+  return true
 }
 
 /**
@@ -33,10 +39,19 @@ export function holdsLease(raft: RaftState): boolean {
   return now < leaseStart(raft) + electionMs(raft) * (1 - options.maxClockDrift)
 }
 
-/** When the last round that a majority has answered began, or earlier. */
+/** When the last round that a majority has answered with its promise began, or earlier. */
 function leaseStart(raft: RaftState): number {
-  const acked = quorumValue(membership(raft), (id) => ackedRoundOf(raft, id))
-  return raft.lease.stamps.findLast(({ round }) => round <= acked)?.sentAt ?? -Infinity
+  const promised = quorumValue(membership(raft), (id) =>
+    id === raft.id ? raft.reads.round : (progressOf(raft, id)?.promisedRound ?? 0),
+  )
+  return raft.lease.stamps.findLast(({ round }) => round <= promised)?.sentAt ?? -Infinity
+}
+
+/** A follower with other options may promise less than this leader counts on, and then does not count. */
+export function acceptPromise(raft: RaftState, peer: Progress, message: HeartbeatReply): void {
+  const { round } = message
+  if (message.promiseMs < electionMs(raft) || round > raft.reads.round) return
+  peer.promisedRound = Math.max(peer.promisedRound, round)
 }
 
 /**
@@ -54,10 +69,15 @@ export function oweLease(raft: RaftState): void {
   raft.heardAt = raft.now
 }
 
+/** What it promises with that: told in every answer to a heartbeat. */
+export function promiseMs(raft: RaftState): number {
+  return raft.options.reads === 'lease' ? electionMs(raft) : 0
+}
+
 /**
  * Is this node's vote bound? Whatever it heard since, a newer term or that the leader is gone, it may
  * have answered a leader that counts on it.
  */
 export function owesLease(raft: RaftState): boolean {
-  return raft.options.reads === 'lease' && raft.now < raft.heardAt + electionMs(raft)
+  return raft.now < raft.heardAt + promiseMs(raft)
 }

@@ -1,5 +1,8 @@
+import type { AppendEntriesReply, HeartbeatReply } from '../messages.ts'
+import { ignore } from './effects.ts'
 import { createProgress, type Progress } from './progress.ts'
-import { membership, type RaftState } from './state.ts'
+import { acknowledgeRound } from './read-index.ts'
+import { membership, progressOf, type RaftState } from './state.ts'
 
 /**
  * One {@link Progress} for each other node of the membership in effect, in the order of their ids.
@@ -31,4 +34,25 @@ export function tickLeaving(raft: RaftState): void {
     peer.leavingTicks -= 1
     return peer.leavingTicks > 0
   })
+}
+
+/** Any answer of this term shows that the follower still follows. */
+export function heardFrom(
+  raft: RaftState,
+  message: AppendEntriesReply | HeartbeatReply,
+): Progress | null {
+  if (raft.role !== 'leader') {
+    ignore(raft, message, 'only a leader takes answers')
+    return null
+  }
+  const peer = progressOf(raft, message.from)
+  if (peer === null) {
+    ignore(raft, message, 'the sender is no member')
+    return null
+  }
+  peer.active = true
+  peer.silentTicks = 0
+  peer.answered = true
+  acknowledgeRound(raft, peer, message.round)
+  return peer
 }

@@ -1,5 +1,5 @@
-import { assert } from '../errors.ts'
-import type { LogIndex, NodeId } from '../types.ts'
+import type { LogIndex, Membership, NodeId } from '../types.ts'
+import { Inflight } from './inflight.ts'
 
 /**
  * How a leader feeds one follower (thesis 10.2.1).
@@ -29,6 +29,8 @@ export interface Progress {
   snapshotIndex: LogIndex
   /** The newest heartbeat round the follower has answered. */
   ackedRound: number
+  /** The newest one with whose answer it promised what this leader's lease counts on. */
+  promisedRound: number
   /** It has answered since the leader last checked its quorum. */
   active: boolean
   /** It had, when that was: right after the check, nothing newer is known of anybody. */
@@ -79,6 +81,7 @@ export function createProgress(id: NodeId, nextIndex: LogIndex, maxInflight: num
     fetching: 0,
     snapshotIndex: 0,
     ackedRound: 0,
+    promisedRound: 0,
     // A new peer gets the benefit of the doubt until the next check of the quorum.
     active: true,
     silentTicks: 0,
@@ -119,69 +122,21 @@ function change(progress: Progress, state: ProgressState): void {
   progress.sentCommit = Math.min(progress.sentCommit, progress.matchIndex)
 }
 
-/** The append messages on their way to one follower, oldest first: the last index and size of each. */
-export class Inflight {
-  #lastIndex: LogIndex[]
-  #bytes: number[]
-  #capacity: number
-  #start = 0
-  #count = 0
-  #totalBytes = 0
-
-  constructor(capacity: number) {
-    this.#capacity = capacity
-    this.#lastIndex = Array.from({ length: capacity }, () => 0)
-    this.#bytes = Array.from({ length: capacity }, () => 0)
-  }
-
-  get count(): number {
-    return this.#count
-  }
-
-  get bytes(): number {
-    return this.#totalBytes
-  }
-
-  get full(): boolean {
-    return this.#count >= this.#capacity
-  }
-
-  /** Has room for so many from now on. What is on the way already stays, even if it is more. */
-  resize(capacity: number): void {
-    const lastIndex = rotated(this.#lastIndex, this.#start)
-    const bytes = rotated(this.#bytes, this.#start)
-    const length = Math.max(capacity, this.#count)
-    this.#lastIndex = Array.from({ length }, (_, at) => lastIndex[at] ?? 0)
-    this.#bytes = Array.from({ length }, (_, at) => bytes[at] ?? 0)
-    this.#start = 0
-    this.#capacity = capacity
-  }
-
-  push(lastIndex: LogIndex, bytes: number): void {
-    assert(!this.full, 'the in-flight window is not full')
-    const at = (this.#start + this.#count) % this.#lastIndex.length
-    this.#lastIndex[at] = lastIndex
-    this.#bytes[at] = bytes
-    this.#count += 1
-    this.#totalBytes += bytes
-  }
-
-  /** Everything up to `index` has arrived. */
-  acknowledge(index: LogIndex): void {
-    while (this.#count > 0 && (this.#lastIndex[this.#start] as LogIndex) <= index) {
-      this.#totalBytes -= this.#bytes[this.#start] as number
-      this.#start = (this.#start + 1) % this.#lastIndex.length
-      this.#count -= 1
-    }
-  }
-
-  clear(): void {
-    this.#start = 0
-    this.#count = 0
-    this.#totalBytes = 0
+export function statusOf(peer: Progress, membership: Membership): PeerStatus {
+  return {
+    id: peer.id,
+    part: partOf(peer, membership),
+    state: peer.state,
+    matchIndex: peer.matchIndex,
+    nextIndex: peer.nextIndex,
+    inflightMessages: peer.inflight.count,
+    inflightBytes: peer.inflight.bytes,
+    silentTicks: peer.silentTicks,
+    active: isHeard(peer),
   }
 }
 
-function rotated(ring: readonly number[], start: number): readonly number[] {
-  return [...ring.slice(start), ...ring.slice(0, start)]
+function partOf({ id, leavingTicks }: Progress, { learners }: Membership): PeerStatus['part'] {
+  if (leavingTicks > 0) return 'leaving'
+  return learners.includes(id) ? 'learner' : 'voter'
 }

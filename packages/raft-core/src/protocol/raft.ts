@@ -1,5 +1,4 @@
-import { decodeMembership, encodeMembership } from '../codec/records.ts'
-import { assert, InvariantError } from '../errors.ts'
+import { assert } from '../errors.ts'
 import type { InstallSnapshot } from '../messages.ts'
 import type { ProtocolOptions } from '../options.ts'
 import type { Role } from '../trace.ts'
@@ -13,9 +12,9 @@ import type {
   SnapshotMeta,
   Term,
 } from '../types.ts'
-import { appendToLog, broadcastHeartbeat, handleFetched, replicate } from './append-entries.ts'
 import { advanceCommitIndex } from './commit.ts'
-import { type Effects, finishWrite, resetLog, takeEffects } from './effects.ts'
+import { type Effects, finishWrite, takeEffects } from './effects.ts'
+import { broadcastHeartbeat } from './heartbeat.ts'
 import {
   announceSnapshot,
   forgettable,
@@ -23,21 +22,23 @@ import {
   installSnapshot,
   wantsSnapshot,
 } from './install-snapshot.ts'
+import { owesLease } from './lease.ts'
 import {
   changeMembership,
   continueChange,
   hasCaughtUp,
   type MembershipOutcome,
 } from './membership-change.ts'
-import { entryBytes } from './log.ts'
-import { oweLease, owesLease } from './lease.ts'
-import { becomeProbe, isHeard, type PeerStatus, type Progress } from './progress.ts'
+import { becomeProbe, type PeerStatus, statusOf } from './progress.ts'
+import { propose, type ProposeOutcome } from './propose.ts'
 import { isOnlyVoter } from './quorum.ts'
 import { requestRead, startReadRound } from './read-index.ts'
 import { noticeRemoval, takeReach, tickCallers } from './removal.ts'
+import { handleFetched, replicate } from './replicate.ts'
 import { campaign, countOwnVote, forgetLeader, mayCampaign } from './request-vote.ts'
+import { restart } from './restart.ts'
 import { drawElectionTimeout, restartElectionTimer } from './roles.ts'
-import { isDoubted, passTime, resumeWriting } from './stalled-leader.ts'
+import { passTime, resumeWriting } from './stalled-leader.ts'
 import { createState, membership, progressOf, type RaftInit, type RaftState } from './state.ts'
 import { type ProtocolMessage, step } from './step.ts'
 import { tick } from './tick.ts'
@@ -46,22 +47,9 @@ import { startTransfer } from './transfer.ts'
 export type { Effects, FetchWork, ReadOutcome } from './effects.ts'
 export type { MembershipOutcome } from './membership-change.ts'
 export type { PeerStatus } from './progress.ts'
+export type { ProposeOutcome } from './propose.ts'
 export type { RaftInit } from './state.ts'
 export type { ProtocolMessage } from './step.ts'
-
-/** What became of commands that were to be appended: the first `accepted` of them were. */
-export interface ProposeOutcome {
-  readonly accepted: number
-  /** Where the first of them stands. */
-  readonly first: Position
-  /** Why the rest was not: null if all were. */
-  readonly why:
-    | 'not the leader'
-    | 'leadership is being handed over'
-    | 'leadership is in doubt'
-    | 'too much is uncommitted'
-    | null
-}
 
 let readState: (raft: Raft) => RaftState
 
@@ -92,7 +80,7 @@ export class Raft {
     if (init.options.reads === 'lease' && init.now === undefined)
       throw new RangeError('leases need a clock: tell the time at the start, and ever after')
     this.#raft = createState(init)
-    restore(this.#raft, init)
+    restart(this.#raft, init)
     restartElectionTimer(this.#raft)
     // Whoever decides alone need not wait to see whether anybody else does.
     if (isOnlyVoter(this.membership, this.id)) this.campaign()
@@ -127,26 +115,7 @@ export class Raft {
 
   /** Appends commands to a leader's log, as many as the quota allows. */
   propose(commands: readonly Uint8Array[]): ProposeOutcome {
-    const raft = this.#raft
-    const { log, term } = raft
-    const first = { term, index: log.lastIndex + 1 }
-    if (raft.role !== 'leader') return { accepted: 0, first, why: 'not the leader' }
-    if (raft.transfer !== null)
-      return { accepted: 0, first, why: 'leadership is being handed over' }
-    if (isDoubted(raft)) return { accepted: 0, first, why: 'leadership is in doubt' }
-    const entries: Entry[] = []
-    const settled = Math.min(raft.commitIndex, log.stableIndex)
-    let bytes = log.bytesBetween(settled + 1, log.lastIndex + 1)
-    for (const data of commands) {
-      // A single command always fits, or a large one could never be proposed.
-      const size = entryBytes(data)
-      if (bytes > 0 && bytes + size > raft.options.maxUncommittedBytes) break
-      bytes += size
-      entries.push({ index: first.index + entries.length, term, type: 'command', data })
-    }
-    appendToLog(raft, entries)
-    const why = entries.length === commands.length ? null : 'too much is uncommitted'
-    return { accepted: entries.length, first, why }
+    return propose(this.#raft, commands)
   }
 
   /** Asks from which index on a read that starts now is linearizable. The answer is an effect. */
@@ -351,68 +320,6 @@ export class Raft {
 
   get peers(): readonly PeerStatus[] {
     const current = membership(this.#raft)
-    return this.#raft.peers.map((peer) => ({
-      id: peer.id,
-      part: partOf(peer, current),
-      state: peer.state,
-      matchIndex: peer.matchIndex,
-      nextIndex: peer.nextIndex,
-      inflightMessages: peer.inflight.count,
-      inflightBytes: peer.inflight.bytes,
-      silentTicks: peer.silentTicks,
-      active: isHeard(peer),
-    }))
+    return this.#raft.peers.map((peer) => statusOf(peer, current))
   }
-}
-
-function partOf({ id, leavingTicks }: Progress, { learners }: Membership): PeerStatus['part'] {
-  if (leavingTicks > 0) return 'leaving'
-  return learners.includes(id) ? 'learner' : 'voter'
-}
-
-/** Takes up where the storage says this node left off, or starts the cluster it is told to start. */
-function restore(raft: RaftState, { stored, bootstrap, appliedIndex }: RaftInit): void {
-  const { snapshot } = stored
-  const snapshotIndex = snapshot?.position.index ?? 0
-  if (stored.compacted.index > snapshotIndex)
-    throw new InvariantError('the log begins after the newest snapshot: a snapshot was lost')
-  const end = Math.max(stored.lastIndex, snapshotIndex)
-  if (stored.hardState.commitIndex > end || appliedIndex > end)
-    throw new InvariantError('the log ends before what was committed: entries were lost')
-  // A crash came between storing a snapshot and resetting the log that it replaces.
-  if (snapshot !== null && !raft.log.matches(snapshot.position)) resetLog(raft, snapshot.position)
-  else
-    for (const entry of stored.memberships)
-      if (entry.index > snapshotIndex)
-        raft.memberships.append(entry.index, decodeMembership(entry.data))
-  raft.memberships.forgetBefore(appliedIndex)
-  noticeRemoval(raft)
-  adoptTermOfLog(raft)
-  const neverRan = stored.lastIndex === 0 && snapshot === null && stored.hardState.term === 0
-  // Before it stopped, it may have answered a leader that counts on its vote to this moment.
-  if (!neverRan) oweLease(raft)
-  if (neverRan && bootstrap !== null) bootstrapCluster(raft, bootstrap)
-}
-
-/**
- * A snapshot is stored beside the hard state, not with it, so a crash may leave one of a later term
- * than the hard state knows. That term had a leader, and this node took part in it without a vote.
- */
-function adoptTermOfLog(raft: RaftState): void {
-  const { term } = raft.log.last
-  if (term <= raft.term) return
-  raft.term = term
-  raft.votedFor = null
-  raft.outbox.hardStateChanged = true
-}
-
-/**
- * Every founding member writes the same first entry, and so finds it committed: from then on, who
- * takes part is in the log and nowhere else.
- */
-function bootstrapCluster(raft: RaftState, founders: Membership): void {
-  raft.term = 1
-  raft.outbox.hardStateChanged = true
-  appendToLog(raft, [{ index: 1, term: 1, type: 'membership', data: encodeMembership(founders) }])
-  raft.commitIndex = 1
 }

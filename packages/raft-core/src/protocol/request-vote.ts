@@ -11,7 +11,7 @@ import {
   becomePreCandidate,
   restartElectionTimer,
 } from './roles.ts'
-import { lastLog, membership, ownAddress, type RaftState } from './state.ts'
+import { membership, ownAddress, type RaftState } from './state.ts'
 
 /**
  * Has a vote in the membership in effect, or in the committed one: a node whose removal is in its log
@@ -38,7 +38,7 @@ function requestPreVotes(raft: RaftState): void {
       from: raft.id,
       to,
       term: raft.term,
-      lastLog: lastLog(raft),
+      lastLog: raft.log.last,
       address: ownAddress(raft),
     })
   countPreVotes(raft)
@@ -58,7 +58,7 @@ export function requestVotes(raft: RaftState, { transfer }: { readonly transfer:
       from: raft.id,
       to,
       term: raft.term,
-      lastLog: lastLog(raft),
+      lastLog: raft.log.last,
       transfer,
       address: ownAddress(raft),
     })

@@ -1,9 +1,10 @@
 import { assert } from '../errors.ts'
 import type { Role } from '../trace.ts'
 import type { Entry, NodeId, Term } from '../types.ts'
-import { appendToLog } from './append-entries.ts'
-import { trackPeers } from './peers.ts'
+import { broadcastHeartbeat } from './heartbeat.ts'
 import { stampRound } from './lease.ts'
+import { appendToLog } from './log-changes.ts'
+import { trackPeers } from './peers.ts'
 import { loseReads } from './read-index.ts'
 import type { RaftState } from './state.ts'
 
@@ -56,7 +57,8 @@ export function becomeLeader(raft: RaftState): void {
   raft.termStart = log.lastIndex + 1
   trackPeers(raft)
   changeRole(raft, 'leader', raft.id)
-  stampRound(raft)
+  // The no-op tells everybody who leads, but a lease begins with the answer to a heartbeat.
+  if (stampRound(raft)) broadcastHeartbeat(raft)
   const noop: Entry = { index: raft.termStart, term: raft.term, type: 'no-op', data: NOTHING }
   appendToLog(raft, [noop])
 }

@@ -1,4 +1,4 @@
-import { broadcastHeartbeat } from './append-entries.ts'
+import { broadcastHeartbeat } from './heartbeat.ts'
 import { isOnlyVoter, quorumValue } from './quorum.ts'
 import { becomeFollower } from './roles.ts'
 import { ackedRoundOf, electionMs, membership, type RaftState } from './state.ts'

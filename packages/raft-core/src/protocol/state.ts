@@ -1,7 +1,7 @@
 import type { Stored } from '../contracts/storage.ts'
 import type { ProtocolOptions } from '../options.ts'
 import type { Role, Trace } from '../trace.ts'
-import type { LogIndex, Membership, NodeId, Position, Term } from '../types.ts'
+import type { LogIndex, Membership, NodeId, Term } from '../types.ts'
 import { Log } from './log.ts'
 import { MembershipHistory, NOBODY } from './membership.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
@@ -179,11 +179,6 @@ export function electionMs({ options }: RaftState): number {
 /** The newest round that a voter has answered. The leader follows itself. */
 export function ackedRoundOf(raft: RaftState, id: NodeId): number {
   return id === raft.id ? raft.reads.round : (progressOf(raft, id)?.ackedRound ?? 0)
-}
-
-/** Where the log ends, as a vote request tells it (§5.4.1). */
-export function lastLog(raft: RaftState): Position {
-  return raft.log.last
 }
 
 export function progressOf(raft: RaftState, id: NodeId): Progress | null {

@@ -3,11 +3,10 @@ import type { NodeId } from '../types.ts'
 import {
   handleAppendEntries,
   handleAppendEntriesReply,
-  handleHeartbeat,
-  handleHeartbeatReply,
   refuseStaleLeader,
 } from './append-entries.ts'
 import { ignore } from './effects.ts'
+import { handleHeartbeat, handleHeartbeatReply } from './heartbeat.ts'
 import { oweLease } from './lease.ts'
 import { handleReadIndex, handleReadIndexReply } from './read-index.ts'
 import { handleRemoved, isRemoved, turnAway } from './removal.ts'

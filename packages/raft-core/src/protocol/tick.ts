@@ -1,4 +1,4 @@
-import { tickPeer } from './append-entries.ts'
+import { tickPeer } from './heartbeat.ts'
 import { owesLease, stampRound } from './lease.ts'
 import { tickLeaving } from './peers.ts'
 import { quorumValue } from './quorum.ts'

@@ -88,6 +88,16 @@ describe('changeMembership', () => {
     expect(world.at('a').node.status().membership.voters).toEqual(ids)
   })
 
+  test('OUTCOME_UNKNOWN: no majority made it complete in time', async () => {
+    await using world = await World.of(ids, { requestTimeoutTicks: 5 })
+    world.isolate('a')
+    const outcome = watchOutcome(world.at('a').node.changeMembership([addVoter('d')]))
+    await world.tick(4)
+    expect(outcome.state()).toBe('waiting')
+    await world.tick(1)
+    expect(outcome.error()).toMatchObject({ code: 'OUTCOME_UNKNOWN', leader: 'a' })
+  })
+
   test('STOPPED: the node was disposed while it waited', async () => {
     await using world = await World.of(ids)
     world.isolate('a')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Consistency } from '../../src/node/reads.ts'
+import type { Consistency } from '../../src/node/consistency.ts'
 import type { RaftEvent } from '../../src/trace.ts'
 import { only, text } from '../support/messages.ts'
 import { watchOutcome, World } from '../support/world.ts'
@@ -366,9 +366,14 @@ describe('reads under a lease', () => {
       sleep = () => {}
       world.timeMs += 900
     }
-    world
-      .receiver('a')
-      .onMessage({ type: 'heartbeat-reply', from: 'b', to: 'a', term: 2, round: 0 })
+    world.receiver('a').onMessage({
+      type: 'heartbeat-reply',
+      from: 'b',
+      to: 'a',
+      term: 2,
+      round: 0,
+      promiseMs: 1000,
+    })
     const outcome = reading(world, 'a')
     await world.settle()
     expect(outcome.state()).toBe('waiting')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { NodeStatus } from '../../src/node/node.ts'
+import type { NodeStatus } from '../../src/node/status.ts'
 import { text } from '../support/messages.ts'
 import { watchOutcome, World } from '../support/world.ts'
 

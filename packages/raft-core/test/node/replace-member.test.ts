@@ -62,6 +62,18 @@ describe('replaceMember', () => {
     expect(outcome.value()?.voters).toEqual(['a', 'b', 'd'])
   })
 
+  test('OUTCOME_UNKNOWN: the new node was not heard from in time', async () => {
+    await using world = await missingC()
+    await world.tick(1)
+    watchOutcome(world.at('a').node.reconfigure({ requestTimeoutTicks: 12 }))
+    world.isolate('c', 'd')
+    const outcome = watchOutcome(world.at('a').node.replaceMember({ old: 'c', replacement: d }))
+    await world.tick(11)
+    expect(outcome.state()).toBe('waiting')
+    await world.tick(2)
+    expect(outcome.error()).toMatchObject({ code: 'OUTCOME_UNKNOWN', leader: 'a' })
+  })
+
   test('goes on from where an earlier call was left', async () => {
     await using world = await missingC()
     world.isolate('c', 'd')

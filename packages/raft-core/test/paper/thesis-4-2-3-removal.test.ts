@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { MAX_REMOVED, type Membership, type MembershipChange } from '../../src/types.ts'
-import { applyChanges, leaveJoint } from '../../src/protocol/membership-change.ts'
+import { applyChanges, leaveJoint } from '../../src/protocol/next-membership.ts'
 import {
   accepted,
   appendEntries,

@@ -29,9 +29,10 @@ function elected(options: ServerOptions = {}, stored = {}): Server {
   return a
 }
 
-/** The same, and b has answered the no-op, which carried the round of the election. */
+/** The same, and b has answered the no-op and the round of the election. */
 function leader(options: ServerOptions = {}): Server {
   const a = elected(options)
+  a.receive(heartbeatReply({ from: 'b', term: 2, round: 1 }))
   a.receive(accepted({ from: 'b', term: 2, index: 2, round: 1 }))
   expect(a.raft.commitIndex).toBe(2)
   return a
@@ -117,6 +118,27 @@ describe('thesis 6.4.1 leases: the leader', () => {
     expect(serves(a)).toBe(false)
   })
 
+  test('counts nobody who promises less, or nothing, or only has the entries on its disk', () => {
+    const a = elected()
+    a.receive(accepted({ from: 'b', term: 2, index: 2, round: 1 }))
+    expect(serves(a)).toBe(false)
+    a.receive(heartbeatReply({ from: 'b', term: 2, round: 1, promiseMs: 999 }))
+    a.receive(heartbeatReply({ from: 'c', term: 2, round: 1, promiseMs: 0 }))
+    expect(serves(a)).toBe(false)
+    a.receive(heartbeatReply({ from: 'c', term: 2, round: 1, promiseMs: 1000 }))
+    expect(serves(a)).toBe(true)
+  })
+
+  test('asks for it with heartbeats even while appends flow', () => {
+    const a = leader()
+    for (let index = 3; index < 9; index++) {
+      a.propose('x')
+      const [sent] = only(a.tick(), 'heartbeat')
+      expect(sent).toMatchObject({ to: 'b' })
+      a.receive(accepted({ from: 'b', term: 2, index }))
+    }
+  })
+
   test('while a membership is joint, needs an answer of both majorities', () => {
     const a = leader()
     const add = (id: string) => ({ type: 'add-voter', peer: { id, address: '' } }) as const
@@ -199,6 +221,14 @@ describe('thesis 6.4.1 leases: the follower', () => {
     a
       .receive(requestVote({ from: 'c', term, last: [9, 9] }))
       .some((left) => 'granted' in left && left.granted)
+
+  test('says what it promises, and nothing if it was not told to', () => {
+    const promised = (options: ServerOptions): unknown =>
+      server({ term: 2 }, options).receive(heartbeat({ from: 'b', term: 2 }))
+    expect(promised(LEASES)).toMatchObject([{ type: 'heartbeat-reply', promiseMs: 1000 }])
+    expect(promised({ ...LEASES, electionTicks: 7 })).toMatchObject([{ promiseMs: 700 }])
+    expect(promised({})).toMatchObject([{ type: 'heartbeat-reply', promiseMs: 0 }])
+  })
 
   test('votes for nobody for an election timeout, however many ticks pass', () => {
     const a = follower()

@@ -118,8 +118,11 @@ export const heartbeat = (
   address: way.address ?? '',
 })
 
-export const heartbeatReply = (way: Way & { readonly round?: number }): HeartbeatReply => ({
+export const heartbeatReply = (
+  way: Way & { readonly round?: number; readonly promiseMs?: number },
+): HeartbeatReply => ({
   ...header('heartbeat-reply', way),
+  promiseMs: way.promiseMs ?? 1000,
   round: way.round ?? 0,
 })
 

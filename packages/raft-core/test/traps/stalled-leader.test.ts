@@ -229,6 +229,17 @@ describe('a leader whose process stood still (hashi#503)', () => {
     expect(a.propose('x').accepted).toBe(1)
   })
 
+  test('changes no membership before that either', () => {
+    const a = paused()
+    const changes = [{ type: 'remove', id: 'c' }] as const
+    expect(a.raft.changeMembership(changes, null)).toMatchObject({
+      refused: 'not-leader',
+      why: 'leadership is in doubt',
+    })
+    a.receive(heartbeatReply({ from: 'c', term: 2, round: 1 }))
+    expect(a.raft.changeMembership(changes, null)).toHaveProperty('index')
+  })
+
   test('believes no answer that waited while it stood still', () => {
     const a = paused()
     a.receive(heartbeatReply({ from: 'b', term: 2 }), accepted({ from: 'c', term: 2, index: 2 }))

@@ -1,0 +1,134 @@
+import type { StateMachine } from '../contracts/state-machine.ts'
+import type { Environment } from '../environment.ts'
+import { RaftError } from '../errors.ts'
+import type { NodeOptions } from '../options.ts'
+import type { Raft } from '../protocol/raft.ts'
+import type { Trace } from '../trace.ts'
+import type { SnapshotMeta } from '../types.ts'
+import type { Lifetime } from './lifetime.ts'
+import type { Waiting } from './node.ts'
+import type { SnapshotReceiver } from './receive-snapshots.ts'
+import type { SnapshotSender } from './send-snapshots.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
+import type { Turns } from './turns.ts'
+import type { Writes } from './writes.ts'
+
+/** How far the state has come. */
+export interface AppliedState {
+  /** The state machine is in the middle of nothing, and its state is the one it will go on from. */
+  readonly isIdle: boolean
+  /** Data of all commands applied since the node started. */
+  readonly bytesApplied: number
+}
+
+/** Takes snapshots of this node's own state, and then forgets the log that they cover (§7). */
+export class SnapshotTaker {
+  readonly #raft: Raft
+  readonly #stateMachine: StateMachine
+  readonly #applier: AppliedState
+  readonly #store: SnapshotStore
+  readonly #sender: SnapshotSender
+  readonly #receiver: SnapshotReceiver
+  readonly #writes: Writes
+  readonly #turns: Turns
+  readonly #lifetime: Lifetime
+  readonly #environment: Environment
+  readonly #options: NodeOptions
+  readonly #trace: Trace | null
+  #bytesAppliedThen = 0
+  #takenAtMs: number
+
+  constructor(parts: {
+    readonly raft: Raft
+    readonly stateMachine: StateMachine
+    readonly applier: AppliedState
+    readonly store: SnapshotStore
+    readonly sender: SnapshotSender
+    readonly receiver: SnapshotReceiver
+    readonly writes: Writes
+    readonly turns: Turns
+    readonly lifetime: Lifetime
+    readonly environment: Environment
+    readonly options: NodeOptions
+    readonly trace: Trace | null
+  }) {
+    this.#raft = parts.raft
+    this.#stateMachine = parts.stateMachine
+    this.#applier = parts.applier
+    this.#store = parts.store
+    this.#sender = parts.sender
+    this.#receiver = parts.receiver
+    this.#writes = parts.writes
+    this.#turns = parts.turns
+    this.#lifetime = parts.lifetime
+    this.#environment = parts.environment
+    this.#options = parts.options
+    this.#trace = parts.trace
+    this.#takenAtMs = parts.environment.now()
+  }
+
+  /** Called in every turn. */
+  takeIfDue(): void {
+    if (this.#isDue()) this.#lifetime.spawn(this.#take())
+  }
+
+  /** Takes one as soon as nothing else is done with the state, or with a snapshot. */
+  async takeSoon({ signal }: Waiting): Promise<SnapshotMeta> {
+    const begun = await this.#turns.eventually(() => {
+      if (this.#raft.appliedIndex === 0)
+        throw new RaftError('UNAVAILABLE', 'there is nothing to take a snapshot of yet')
+      if (!this.#canTake) return null
+      const taking = this.#take()
+      this.#lifetime.spawn(taking)
+      // Wrapped, for a promise to be taken is not to be awaited here.
+      return { taking }
+    }, signal)
+    // What fails here is the node's failure first, and the caller learns of that.
+    return begun.taking.catch((error: unknown) => {
+      throw error instanceof RaftError ? error : this.#lifetime.refusal()
+    })
+  }
+
+  get #canTake(): boolean {
+    return this.#applier.isIdle && !this.#store.isWriting && !this.#receiver.isReceiving
+  }
+
+  /**
+   * Has enough been applied since the last snapshot, in entries or in bytes, or anything at all for
+   * long enough? While one is on its way to a follower, or broke off a moment ago, the next is put off
+   * until there is twice as much: it would make worthless what the follower holds already.
+   */
+  #isDue(): boolean {
+    const entries = this.#raft.appliedIndex - this.#store.index
+    if (entries <= 0 || !this.#canTake) return false
+    const { snapshotEntries, snapshotBytes, snapshotAgeMs } = this.#options
+    const patience = this.#sender.isNeeded ? 2 : 1
+    const bytes = this.#applier.bytesApplied - this.#bytesAppliedThen
+    const ageMs = this.#environment.now() - this.#takenAtMs
+    return (
+      entries >= patience * snapshotEntries ||
+      bytes >= patience * snapshotBytes ||
+      (snapshotAgeMs > 0 && ageMs >= patience * snapshotAgeMs)
+    )
+  }
+
+  /**
+   * Takes a snapshot of the state as it is at this moment; called in a turn of the loop, between
+   * two calls to the state machine. Resolves when it is stored, and the log it covers is forgotten,
+   * less a tail for followers that are a little behind.
+   */
+  async #take(): Promise<SnapshotMeta> {
+    const meta = this.#raft.snapshotMeta
+    const chunks = this.#stateMachine.snapshot()
+    this.#bytesAppliedThen = this.#applier.bytesApplied
+    this.#takenAtMs = this.#environment.now()
+    await this.#store.write(meta, chunks, 0)
+    const { position } = meta
+    this.#trace?.({ type: 'snapshot-taken', node: this.#raft.id, term: this.#raft.term, position })
+    await this.#turns.enter(() => {
+      const forgotten = this.#raft.compact(position.index - this.#options.keepEntries)
+      if (forgotten !== null) this.#writes.compact(forgotten)
+    })
+    return meta
+  }
+}
