@@ -24,7 +24,8 @@ export interface Settings
 
 export type FlagName = keyof Settings
 
-const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
+/** In the order in which people are told of them. */
+export const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   ...CLUSTER_FLAGS,
   ...STORAGE_FLAGS,
   ...SERVING_FLAGS,
@@ -47,6 +48,9 @@ const ALL_NAMES: readonly string[] = [
 const DESCRIPTION = `One member of a distributed key-value store that speaks the etcd v3 API.
 A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins. With --config-file,
 a file in YAML has the last word on all of them. Flags of etcd that have no meaning here are taken, too.`
+
+/** Variables of etcd that are no flags, and ask for nothing here. */
+const OTHER_VARIABLES = ['ETCD_UNSUPPORTED_ARCH', 'ETCD_VERIFY']
 
 /** What a command line asks for. */
 export type CommandLine =
@@ -150,9 +154,13 @@ function settingOf(name: FlagName, given: Given): unknown {
   try {
     return parse(text)
   } catch (error) {
-    const Problem = by.startsWith('--') || by.startsWith('ETCD_') ? UsageError : ConfigFileError
-    throw new Problem(`${by}: ${firstLine(error)}, not '${text}'`)
+    throw problemWith(by, `: ${firstLine(error)}, not '${text}'`)
   }
+}
+
+function problemWith(by: string, why: string): UsageError {
+  const Problem = by.startsWith('--') || by.startsWith('ETCD_') ? UsageError : ConfigFileError
+  return new Problem(by + why)
 }
 
 /** A line for each flag that changes nothing. Throws for those that must not be passed over. */
@@ -162,7 +170,7 @@ function remarksOn(given: Given): string[] {
     const refused = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined
     const isHarmless = text === '' || text === 'false' || refused?.harmless.includes(text) === true
     if (refused !== undefined && !isHarmless)
-      throw new UsageError(`${by} is not supported: ${refused.why}`)
+      throw problemWith(by, ` is not supported: ${refused.why}`)
     const foreign = Object.hasOwn(WITHOUT_MEANING, name) ? WITHOUT_MEANING[name] : undefined
     if (foreign !== undefined) remarks.push(`${by} has no meaning here: ${foreign.why}`)
   }
@@ -170,7 +178,7 @@ function remarksOn(given: Given): string[] {
 }
 
 function unknownVariables(env: Variables): string[] {
-  const known = new Set(ALL_NAMES.map(variableOf))
+  const known = new Set([...OTHER_VARIABLES, ...ALL_NAMES.map(variableOf)])
   return Object.keys(env)
     .filter((variable) => variable.startsWith('ETCD_') && !known.has(variable))
     .map((variable) => `unrecognized environment variable ${variable}`)

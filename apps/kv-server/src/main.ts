@@ -9,7 +9,7 @@
  * | 1 | could not start, or had to stop: the last line of the log says why; or a bad `--config-file` |
  * | 2 | a flag, a variable or their combination makes no sense: the line on stderr says which |
  */
-import { dataDirOf, idleSettings, type ServerConfig, resolveConfig } from './config.ts'
+import { dataDirOf, type ServerConfig, resolveConfig } from './config.ts'
 import { parseCommandLine, type Settings } from './flags.ts'
 import { isInitialized } from './identity.ts'
 import { type OpenLog, openLog } from './log.ts'
@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
     const { settings } = asked
     const dataDir = dataDirOf(settings)
     const config = resolveConfig(settings, { isInitialized: isInitialized(dataDir) })
-    const warnings = [...asked.warnings, ...idleSettings(settings, config)]
+    const warnings = [...asked.warnings, ...config.remarks]
     return await run(config, logOf(settings), warnings)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error

@@ -1,6 +1,7 @@
 /** A member from its parts to its end: by signal, or because it cannot go on. */
 import { RaftError, recoverCluster } from '@coracle/raft-core'
-import { formatEndpoint, type ServerConfig } from './config.ts'
+import type { ServerConfig } from './config.ts'
+import { formatEndpoint } from './config/urls.ts'
 import { explain } from './failure.ts'
 import {
   claimDirectory,

@@ -15,7 +15,8 @@ import {
   type Transport,
 } from '@coracle/raft-core'
 import { loadAuthToken } from './auth-token.ts'
-import { formatEndpoint, type ServerConfig, urlOf } from './config.ts'
+import type { ServerConfig } from './config.ts'
+import { formatEndpoint, urlOf } from './config/urls.ts'
 import { DirectoryError } from './identity.ts'
 import type { Log } from './log.ts'
 import { addressOfUrls, overFirstUrls, urlsOfAddress } from './peers/addresses.ts'
@@ -174,6 +175,7 @@ async function serveClients(
     ...(config.autoCompaction === null ? {} : { autoCompaction: config.autoCompaction }),
     ...security?.forClients,
     listen: config.listenClients.map(urlOf),
+    listenHttp: config.listenHttp.map(urlOf),
     listenMetrics: config.listenMetrics.map(urlOf),
     jsonGateway: config.jsonGateway,
     corsOrigins: config.corsOrigins,

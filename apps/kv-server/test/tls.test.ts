@@ -1,9 +1,24 @@
 /** Clients and members over TLS, with etcd's own client and with plain HTTPS. */
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { readFile, rename, stat } from 'node:fs/promises'
+import { request as plainRequest } from 'node:http'
 import { request } from 'node:https'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Authority, type Files } from './authority.ts'
+import { memberClient } from '../src/client.ts'
 import { etcdctl, etcdctlIsInstalled } from './etcdctl.ts'
-import { startCluster, type TestCluster } from './members.ts'
+import {
+  createCluster,
+  type StartOptions,
+  startCluster,
+  type TestCluster,
+  type TestMember,
+  until,
+} from './members.ts'
+import { freePorts } from '../src/processes/index.ts'
 
 let authority: Authority
 let stranger: Authority
@@ -119,3 +134,179 @@ describe.each(['tcp', 'grpc'])(
     })
   },
 )
+
+async function startOne(
+  flags: readonly string[],
+  options: StartOptions = {},
+): Promise<{ cluster: TestCluster; member: TestMember }> {
+  const cluster = await startCluster({
+    size: 1,
+    secure: { clients: true },
+    flags,
+    options: () => options,
+  })
+  return { cluster, member: cluster.members[0] as TestMember }
+}
+
+/** Which certificate is shown there; null if nobody is let in. */
+async function shownAt({ address }: TestMember): Promise<string | null> {
+  const [host = '', port] = address.split(':')
+  const socket = connect({ host, port: Number(port), ca: authority.ca, rejectUnauthorized: false })
+  try {
+    await once(socket, 'secureConnect')
+    return socket.getPeerCertificate().fingerprint256
+  } catch {
+    return null
+  } finally {
+    socket.destroy()
+  }
+}
+
+describe('certificates on disk', () => {
+  test('are shown as soon as they are renewed, and bad ones are not', async () => {
+    const files = authority.issue({ as: 'renewed' })
+    const flags = [`--cert-file=${files.certFile}`, `--key-file=${files.keyFile}`]
+    const { cluster, member } = await startOne(flags, { tls: { ca: authority.ca } })
+    await using _ = cluster
+    await member.client.put('before', '1')
+    const first = await shownAt(member)
+
+    const other = authority.issue({ as: 'other' })
+    await rename(other.certFile, files.certFile)
+    await member.logged(({ msg }) => msg.startsWith('cannot use the new certificates'))
+    expect(await shownAt(member)).toBe(first)
+
+    await rename(other.keyFile, files.keyFile)
+    const second = await until('the new one is shown', async () => {
+      const shown = await shownAt(member)
+      return shown === first ? null : shown
+    })
+    writeFileSync(files.certFile, 'nonsense')
+    const complaints = (): number =>
+      member.log.filter(({ msg }) => msg.startsWith('cannot use the new certificates')).length
+    await until('it is told', async () => (complaints() > 1 ? true : null))
+    expect(await shownAt(member)).toBe(second)
+    // Connections that are open go on, and new ones are made.
+    await member.client.put('after', '1')
+  })
+
+  test('are made by the member itself if it is told to, once', async () => {
+    const { cluster, member } = await startOne(['--auto-tls', '--peer-auto-tls'])
+    await using _ = cluster
+    const directory = join(member.plan.dataDir, 'fixtures', 'client')
+    const ca = await readFile(join(directory, 'cert.pem'), 'utf8')
+    expect((await stat(join(directory, 'key.pem'))).mode & 0o777).toBe(0o600)
+    expect(await get(`https://${member.address}/health`, { ca })).toMatchObject({ status: 200 })
+    const shown = await shownAt(member)
+    await member.kill()
+    await member.restart()
+    expect(await shownAt(member)).toBe(shown)
+  })
+
+  test.each([
+    ['missing', '/nowhere.pem', /^\/nowhere\.pem cannot be read: ENOENT/],
+    ['no certificates', null, /holds no certificate$/],
+  ])('that are %s keep a member from starting: one sentence, exit code 1', async (_, path, why) => {
+    const { keyFile } = authority.issue({ as: 'bad' })
+    const certFile = path ?? authority.write('empty.pem', 'nothing')
+    await using cluster = await createCluster({
+      size: 1,
+      secure: { clients: true },
+      flags: [`--cert-file=${certFile}`, `--key-file=${keyFile}`],
+    })
+    const exit = await cluster.members[0]?.process.exited
+    expect(exit).toMatchObject({ code: 1, why: expect.stringMatching(why) })
+  })
+})
+
+describe('clients over TLS', () => {
+  test('and others without, at addresses of their own; and HTTP apart from gRPC', async () => {
+    const { certFile, keyFile } = authority.issue({ as: 'mixed' })
+    const [plain = 0, http = 0] = await freePorts(2)
+    await using cluster = await startCluster({
+      size: 1,
+      flags: [`--cert-file=${certFile}`, `--key-file=${keyFile}`],
+      options: () => ({}),
+    })
+    const [member] = cluster.members as [TestMember]
+    await member.kill()
+    await member.restart({
+      flags: [
+        `--listen-client-urls=https://${member.address},http://127.0.0.1:${plain}`,
+        `--listen-client-http-urls=https://127.0.0.1:${http}`,
+      ],
+    })
+    using secure = memberClient(member.address, { ca: authority.ca })
+    using open = memberClient(`127.0.0.1:${plain}`)
+    await secure.put('a', '1')
+    expect(await open.list('a')).toEqual(new Map([['a', '1']]))
+    expect(await get(`https://127.0.0.1:${http}/health`, authority)).toMatchObject({ status: 200 })
+    await expect(get(`https://${member.address}/health`, authority)).rejects.toThrow()
+    await expect(
+      new Promise((resolve, reject) => {
+        plainRequest(`http://127.0.0.1:${plain}/health`, resolve).on('error', reject).end()
+      }),
+    ).rejects.toThrow()
+  })
+
+  test.runIf(etcdctlIsInstalled())('are users by the names in their certificates', async () => {
+    const server = authority.issue({ as: 'users' })
+    const { cluster, member } = await startOne(clientFlags(server), {
+      tls: { ca: authority.ca, cert: client.cert, key: client.key },
+    })
+    await using _ = cluster
+    const run = (who: Files, ...args: string[]): Promise<string> =>
+      etcdctl(`https://${member.address}`, [...by(who), ...args])
+    await run(client, 'user', 'add', 'root', '--no-password')
+    await run(client, 'user', 'grant-role', 'root', 'root')
+    await run(client, 'auth', 'enable')
+    expect(await run(client, 'put', 'a', '1')).toBe('OK\n')
+    const nobody = authority.issue({ commonName: 'nobody', hosts: [] })
+    await expect(run(nobody, 'put', 'a', '2')).rejects.toThrow('permission denied')
+  })
+
+  test('are only those whose certificates are for an allowed name', async () => {
+    const server = authority.issue({ as: 'allowed' })
+    const good = authority.issue({ commonName: 'good', hosts: ['web.example'] })
+    const { cluster, member } = await startOne(
+      [...clientFlags(server), '--client-cert-allowed-hostname=web.example,db.example'],
+      { tls: { ca: authority.ca, cert: good.cert, key: good.key } },
+    )
+    await using _ = cluster
+    const { ca } = authority
+    const url = `https://${member.address}/health`
+    expect(await get(url, { ca, ...good })).toMatchObject({ status: 200 })
+    await expect(get(url, { ca, ...client })).rejects.toThrow()
+    const { fields } = await member.logged(({ msg }) => msg === 'rejected connection')
+    expect(fields['error']).toBe('the certificate is for none of web.example, db.example')
+  })
+})
+
+test('a member whose certificate has another name than is allowed is kept out', async () => {
+  const good = authority.issue({ commonName: 'member' })
+  const bad = authority.issue({ commonName: 'other' })
+  await using cluster = await startCluster({
+    secure: { peers: true },
+    flags: [...peerFlags(good), '--peer-cert-allowed-cn=member'],
+  })
+  const [first, , third] = cluster.members as [TestMember, TestMember, TestMember]
+  await third.kill()
+  await expectRefused(first, third, peerFlags(bad))
+  await third.restart()
+  await third.client.put('back', '1')
+})
+
+/** With these flags, the member does not find its way into the cluster. */
+async function expectRefused(
+  by: TestMember,
+  member: TestMember,
+  flags: readonly string[],
+): Promise<void> {
+  const restarted = member.restart({ flags })
+  const { fields } = await by.logged(
+    ({ msg, text }) => msg === 'connection refused' && text.includes('is not allowed'),
+  )
+  expect(fields['why']).toContain('common name "other" is not allowed')
+  await member.kill()
+  await restarted.catch(() => {})
+}

@@ -24,6 +24,8 @@ export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   readonly onRefused?: (error: Error, socket: Socket) => void
   /** More addresses, for HTTP/1.1's health checks and metrics only. Default: none. */
   readonly listenMetrics?: readonly string[]
+  /** Addresses for HTTP/1.1 only; `listen` is for gRPC only then. Default: `listen` serves both. */
+  readonly listenHttp?: readonly string[]
   /** Whether the API is served as JSON, too, under `/v3/`. Default: yes. */
   readonly jsonGateway?: boolean
   /** Streams that one connection may have open. Default: no limit but HTTP/2's own. */
@@ -44,6 +46,8 @@ export interface EtcdServer
   readonly addresses: readonly string[]
   /** Asks this server from within the process. */
   readonly client: EtcdClient
+  /** The same of `listenHttp`. */
+  readonly httpAddresses: readonly string[]
   /** The same of `listenMetrics`. */
   readonly metricsAddresses: readonly string[]
   /** Shows other certificates to whoever connects from now on. Throws a TypeError without TLS. */
@@ -85,13 +89,22 @@ export async function serveEtcd(options: EtcdServerOptions): Promise<EtcdServer>
     return (await server).addresses
   }
   try {
-    const { listen, listenMetrics = [] } = options
+    const { listen, listenHttp = [], listenMetrics = [] } = options
     const handlers = handlersOf(services)
     const secure = securityOf(options)
     return {
       client: etcdClient(services.rpcs, resolveOptions(options).environment),
       addresses: await start(
-        grpcServer({ ...secure, listen, services: handlers, limits, onHttp1: http.serve }),
+        grpcServer({
+          ...secure,
+          listen,
+          services: handlers,
+          limits,
+          ...(listenHttp.length === 0 ? { onHttp1: http.serve } : {}),
+        }),
+      ),
+      httpAddresses: await start(
+        grpcServer({ ...secure, listen: listenHttp, services: {}, limits, onHttp1: http.serve }),
       ),
       metricsAddresses: await start(
         grpcServer({

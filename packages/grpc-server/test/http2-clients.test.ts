@@ -388,6 +388,45 @@ describe('TLS', () => {
     server.setSecureContext(renewed)
     const client = session(server, { ca: renewed.cert })
     expect(await ask(client, 'Echo', hello)).toMatchObject({ code: '0' })
+    const { server: plain } = await startServer()
+    expect(() => plain.setSecureContext(renewed)).toThrow(TypeError)
+  })
+
+  test('is spoken at some addresses, and not at others', async () => {
+    const listen = ['127.0.0.1:0', 'http://127.0.0.1:0', 'https://127.0.0.1:0']
+    const { server } = await startServer({}, { tls: identity, listen })
+    const [first, plain, last] = server.addresses
+    const ca = identity.cert
+    for (const [address, options] of [
+      [first, { ca }],
+      [plain, {}],
+      [last, { ca }],
+    ] as const) {
+      const client = session({ ...server, addresses: [address ?? ''] }, options)
+      expect(await ask(client, 'Echo', hello)).toMatchObject({ code: '0' })
+    }
+    await expect(startServer({}, { listen: ['https://127.0.0.1:0'] })).rejects.toThrow(TypeError)
+  })
+
+  test('those who may not come in are sent away, and who asks is told of them', async () => {
+    const refused: string[] = []
+    const { server } = await startServer(
+      {},
+      {
+        tls: { ...identity, ca: alice.cert, requestCert: true },
+        checkClient(socket) {
+          throw new Error(`${socket.getPeerX509Certificate()?.subject} may not`)
+        },
+        onRefused: ({ message }) => refused.push(message),
+      },
+    )
+    const ca = identity.cert
+    const known = session(server, { ca, ...alice })
+    await until(() => known.destroyed && refused.length === 1)
+    session(server, { ca })
+    await until(() => refused.length === 2)
+    expect(refused[0]).toBe('CN=alice may not')
+    expect(refused[1]).toContain('peer did not return a certificate')
   })
 })
 

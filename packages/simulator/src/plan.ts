@@ -129,11 +129,47 @@ function withLeases(plan: Plan, random: Random): Plan {
   const fastest = 1 + plan.drift
   const maxClockDrift = 1 - slowest / fastest
   const options = { preVote: true, checkQuorum: true, reads: 'lease', maxClockDrift } as const
+  const leased = { ...plan, options: { ...plan.options, ...options } }
   const usurpMs = (random.pick([0, 4, 4, 10]) * plan.safetyMs) / 50
+  if (usurpMs > 0 && random.chance(0.6)) return withUsurpersOnly(leased, usurpMs)
+  return { ...leased, troubles: { ...plan.troubles, usurpMs } }
+}
+
+/**
+ * Where much goes wrong, there is seldom a leader, and two of them hardly ever. So most usurpers find a
+ * cluster in which all is well.
+ */
+function withUsurpersOnly(plan: Plan, usurpMs: number): Plan {
+  const none = {
+    crashMs: 0,
+    crashAtBatch: 0,
+    crashAtSnapshot: 0,
+    shutDownMs: 0,
+    partitionMs: 0,
+    stallMs: 0,
+    transferMs: 0,
+    snapshotMs: 0,
+    changeMs: 0,
+    rotMs: 0,
+  }
+  const delay = { minDelayMs: 0, meanDelayMs: 1 }
+  const faults = { loss: 0, duplication: 0, hold: 0, streamBreak: 0 }
   return {
     ...plan,
-    options: { ...plan.options, ...options },
-    troubles: { ...plan.troubles, usurpMs },
+    nodes: Math.max(3, plan.nodes),
+    mostNodes: Math.max(3, plan.mostNodes),
+    network: { ...plan.network, ...delay, ...faults },
+    disk: {
+      meanLatencyMs: 1,
+      stallProbability: 0,
+      stallMs: 0,
+      failureProbability: 0,
+      corruption: 0,
+    },
+    troubles: { ...plan.troubles, ...none, usurpMs },
+    turnMs: 0,
+    applyMs: 0,
+    isUneven: false,
   }
 }
 

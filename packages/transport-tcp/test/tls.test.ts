@@ -1,3 +1,5 @@
+import { createServer } from 'node:http'
+import { get } from 'node:https'
 import { describe, expect, test } from 'vitest'
 import { certify } from './certificate.ts'
 import { beat, call, hello, refusals, startNode, type TestNode, until } from './nodes.ts'
@@ -75,5 +77,86 @@ describe('TLS', () => {
     socket.write(hello())
     await closed
     expect(refusals(to)).toEqual([expect.stringContaining('TLS failed')])
+  })
+
+  test('looks at whoever calls, and says why it refuses', async () => {
+    const to = await startNode('b', {
+      tls: {
+        ...b,
+        ca: trusted,
+        async checkCaller(socket) {
+          throw new Error(`${socket.getPeerX509Certificate()?.subject} may not come in`)
+        },
+      },
+    })
+    const from = await startSecure('a', a)
+    await whyUnreachable(from, to.address)
+    await until(() =>
+      to.events.some((each) => 'why' in each && each.why.includes('CN=a may not come in')),
+    )
+    expect(to.received).toEqual([])
+  })
+
+  test('shows another certificate where it calls, if it has one', async () => {
+    const seen: string[] = []
+    const to = await startNode('b', {
+      tls: {
+        ...b,
+        ca: trusted,
+        async checkCaller(socket) {
+          seen.push(String(socket.getPeerX509Certificate()?.subject))
+        },
+      },
+    })
+    const from = await startNode('a', { tls: { ...a, ca: trusted, whenCalling: elsewhere } })
+    from.transport.setPeers([{ id: 'b', address: to.address }])
+    await until(() => {
+      beat(from.transport)
+      return to.received.length > 0
+    })
+    expect(new Set(seen)).toEqual(new Set(['CN=b elsewhere']))
+  })
+
+  test('is renewed on both sides: who trusts the new certificates is heard, who does not is not', async () => {
+    const [newA, newB] = [certify('new a', '127.0.0.1'), certify('new b', '127.0.0.1')]
+    const renewed = newA.cert + newB.cert
+    const from = await startSecure('a', a)
+    const to = await startSecure('b', b)
+    to.transport.renewTls({ ...newB, ca: renewed })
+    expect(await whyUnreachable(from, to.address)).toContain('self-signed certificate')
+    from.transport.renewTls({ ...newA, ca: renewed })
+    await until(() => {
+      beat(from.transport)
+      return to.received.length > 0
+    })
+  })
+
+  test('keeps what it has if the new material makes no sense, and is not begun by renewal', async () => {
+    const from = await startSecure('a', a)
+    const to = await startSecure('b', b)
+    expect(() => to.transport.renewTls({ ...a, key: b.key, ca: trusted })).toThrow()
+    from.transport.setPeers([{ id: 'b', address: to.address }])
+    await until(() => {
+      beat(from.transport)
+      return to.received.length > 0
+    })
+    const plain = await startNode('c')
+    expect(() => plain.transport.renewTls({ ...a, ca: trusted })).toThrow(TypeError)
+  })
+
+  test('carries HTTP, too, on the same port', async () => {
+    const server = createServer((_request, response) => response.end('hello'))
+    const to = await startNode('b', {
+      tls: { ...b, ca: trusted },
+      onHttp: (socket) => server.emit('connection', socket),
+    })
+    const [host = '', port = ''] = to.address.split(':')
+    const answer = await new Promise<string>((resolve, reject) => {
+      get({ host, port, ...a, ca: trusted, agent: false }, (response) => {
+        response.on('data', (chunk: Uint8Array) => resolve(new TextDecoder().decode(chunk)))
+      }).on('error', reject)
+    })
+    expect(answer).toBe('hello')
+    server.closeAllConnections()
   })
 })

@@ -52,7 +52,12 @@ export const SECURITY_FLAGS: FlagsFor<SecuritySettings> = {
   'peer-cert-allowed-hostname': list('names', 'names one of which they must be for'),
   'peer-auto-tls': onOff(false, 'show members a certificate that this one makes itself'),
   'peer-skip-client-san-verification': onOff(false, 'members may call from other addresses'),
-  'self-signed-cert-validity': whole('years', 1, [1, 100], 'how long the latter are good'),
+  'self-signed-cert-validity': whole(
+    'years',
+    1,
+    [1, 100],
+    'how long certificates made here are good',
+  ),
   'cipher-suites': list('suites', 'which to use up to TLS 1.2'),
   'tls-min-version': oneOf(VERSIONS, '', 'TLS1.2 (the default) or TLS1.3', 'version'),
   'tls-max-version': oneOf(VERSIONS, '', 'TLS1.2 or TLS1.3 (the default)', 'version'),

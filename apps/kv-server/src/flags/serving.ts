@@ -3,6 +3,8 @@ import { duration, type FlagsFor, onOff, text, whole } from './kinds.ts'
 
 export interface ServingSettings {
   readonly 'listen-client-urls': string
+  /** Empty if there are none: the others serve both. */
+  readonly 'listen-client-http-urls': string
   /** Empty if it was not given. */
   readonly 'advertise-client-urls': string
   /** Empty if there are none. */
@@ -28,6 +30,7 @@ const LOCAL_CLIENT = 'http://localhost:2379'
 
 export const SERVING_FLAGS: FlagsFor<ServingSettings> = {
   'listen-client-urls': text('urls', LOCAL_CLIENT, 'where to listen for clients'),
+  'listen-client-http-urls': text('urls', '', 'where to serve HTTP, which the former then do not'),
   'advertise-client-urls': text('urls', '', 'where clients reach this member'),
   'listen-metrics-urls': text('urls', '', 'where else to serve /metrics and the health checks'),
   'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),

@@ -16,12 +16,12 @@ export interface Refused extends Foreign {
 
 const LEVELDB = 'the storage is a log-structured one, and groups writes by itself'
 const ONE_DIRECTORY = 'log and snapshots are kept in the data directory, and trimmed by themselves'
-const COMPACTION = 'compaction is a part of applying, and does not hold it up'
+const COMPACTION = 'a compaction is applied as a whole, in memory'
 const ALWAYS_COMPARED = 'compare members with --corrupt-check-time'
-const LEASES = 'leases are renewed through the log, and survive every change of leader'
-const PEER_IO =
-  'connections of members are given up when nothing is heard for four heartbeats of theirs'
+const LEASES = 'every member keeps the time of leases, and they survive a change of leader'
+const PEER_IO = 'connections of members have keepalives of their own'
 const NO_TRACING = 'traces are not exported; see /metrics'
+const NO_SLOW_LOG = 'how long applying takes is measured at /metrics, and not logged'
 const ONE_VERSION = 'there is one version of the data'
 const NO_V2 = 'there is no v2 API here'
 const LOG_ROTATION = 'leave the rotation of files to logrotate and the like'
@@ -40,7 +40,9 @@ export const WITHOUT_MEANING: Readonly<Record<string, Foreign>> = {
   'compaction-sleep-interval': value(COMPACTION),
   'compact-hash-check-enabled': alone(ALWAYS_COMPARED),
   'compact-hash-check-time': value(ALWAYS_COMPARED),
-  'initial-election-tick-advance': alone('members campaign as soon as they may'),
+  'initial-election-tick-advance': alone(
+    'a member that starts waits for an election timeout at most',
+  ),
   'wait-cluster-ready-timeout': value('members serve clients when there is a leader'),
   'raft-read-timeout': value(PEER_IO),
   'raft-write-timeout': value(PEER_IO),
@@ -55,8 +57,9 @@ export const WITHOUT_MEANING: Readonly<Record<string, Foreign>> = {
   'distributed-tracing-service-name': value(NO_TRACING),
   'distributed-tracing-instance-id': value(NO_TRACING),
   'distributed-tracing-sampling-rate': value(NO_TRACING),
-  'warning-apply-duration': value('see etcd_server_apply_duration_seconds at /metrics'),
-  'warning-unary-request-duration': value('see grpc_server_handling_seconds at /metrics'),
+  'warning-apply-duration': value(NO_SLOW_LOG),
+  'warning-unary-request-duration': value(NO_SLOW_LOG),
+  metrics: value('there is one set of metrics'),
   'downgrade-check-time': value(ONE_VERSION),
   'next-cluster-version-compatible': alone(ONE_VERSION),
   'enable-lease-checkpoint': alone(LEASES),

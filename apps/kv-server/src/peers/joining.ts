@@ -1,6 +1,7 @@
 /** Who this member is before it has run: a founder, or one that a running cluster waits for. */
 import { memberIdOf } from '@coracle/etcd-api'
-import type { InitialMember, ServerConfig } from '../config.ts'
+import type { ServerConfig } from '../config.ts'
+import type { InitialMember } from '../config/beginning.ts'
 import { DirectoryError } from '../identity.ts'
 import { addressOfUrls } from './addresses.ts'
 import { type AskOptions, askCluster } from './peer-client.ts'

@@ -1,6 +1,7 @@
 /** `snapshot status` and `snapshot restore`, with the flags and answers of etcdutl. */
 import { Command, InvalidArgumentError } from 'commander'
-import { beginningOf, dataDirOf } from '../config.ts'
+import { dataDirOf } from '../config.ts'
+import { beginningOf } from '../config/beginning.ts'
 import { UsageError } from '../usage.ts'
 import { kvStateMachine } from '@coracle/kv-state-machine'
 import { describeSnapshot, payloadOf, SnapshotError } from './file.ts'

@@ -1,0 +1,89 @@
+/** The page about flags is written from the flags: `vitest -u` writes it again. */
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { FLAGS } from '../src/flags.ts'
+import { OLD_NAMES } from '../src/flags/old-names.ts'
+import { REFUSED, WITHOUT_MEANING } from '../src/flags/without-meaning.ts'
+
+const PAGE = fileURLToPath(new URL('../../docs/flags.md', import.meta.url))
+
+test('the page of flags is that of the flags', async () => {
+  await expect(page()).toMatchFileSnapshot(PAGE)
+})
+
+function page(): string {
+  return `# Flags of a member
+
+Flags are etcd's. Each is a variable, too (\`--data-dir\` is \`ETCD_DATA_DIR\`), and a flag wins over its
+variable; a variable that is empty is not set. With \`--config-file\` (\`ETCD_CONFIG_FILE\`), a file in YAML
+says all: its keys are the names of flags and etcd's sections \`client-transport-security\` and
+\`peer-transport-security\`, times may be whole nanoseconds, and flags and variables beside it are
+ignored with a warning. A flag or a key that is unknown is an error; an unknown variable is a warning.
+
+## What they mean
+
+${table(
+  ['flag', 'default', 'value', 'meaning'],
+  Object.entries(FLAGS).map(([name, flag]) => [
+    code(name),
+    flag.default === '' ? '' : code(flag.default),
+    flag.value === '' ? '`true` or `false`' : code(flag.value),
+    flag.help.replace(/ \(default: .*?\)/, ''),
+  ]),
+)}
+
+Durations are such as \`300ms\`, \`90s\` or \`1h30m\`. Files are PEM. \`--data-dir\` is \`<name>.coracle\` by
+default, and \`--auto-compaction-retention\` \`1h\` in the mode \`periodic\`.
+
+## TLS
+
+- URLs of \`https\` want a certificate: from \`--cert-file\` and \`--key-file\`, or made here
+  (\`--auto-tls\`, in \`<data-dir>/fixtures\`). URLs of both kinds may stand beside each other for clients.
+- gRPC, JSON, \`/health\` and \`/metrics\` share a port, by ALPN or without it.
+- \`--trusted-ca-file\` means that clients must show a certificate, as in etcd; with
+  \`--client-cert-auth\`, its common name is the name of a user.
+- Files are looked at every second. New ones hold for every connection from then on; those that make
+  no sense, or do not fit together, are told in the log, and the old ones go on.
+- A member that calls shows \`--peer-client-cert-file\`, or \`--peer-cert-file\`. Its certificate must be
+  for the address it calls from, unless \`--peer-skip-client-san-verification\`: names are looked up.
+- Lists of revoked certificates must be signed by the authority and in time; etcd checks neither.
+- Between members there is TLS everywhere or nowhere: a cluster changes over by a restart of all.
+
+## Without a meaning here
+
+They are taken, and each that is set is told in one line at the start.
+
+${table(
+  ['flag', 'why'],
+  Object.entries(WITHOUT_MEANING).map(([name, { why }]) => [code(name), why]),
+)}
+
+Of \`--feature-gates\`, those of etcd are known, and \`InitialCorruptCheck\` means something.
+
+## Refused
+
+The member would found another cluster than the one that is meant. ${Object.keys(REFUSED)
+    .map((name) => code(name))
+    .join(', ')}: ${[...new Set(Object.values(REFUSED).map(({ why }) => why))].join('; ')}.
+\`--proxy=off\` and empty values ask for nothing, and are taken.
+
+## Old names
+
+Understood, with a warning: ${[...OLD_NAMES]
+    .map(([old, name]) =>
+      old === `experimental-${name}` ? code(old) : `${code(old)} (${code(name)})`,
+    )
+    .join(', ')}.
+`
+}
+
+function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.join(' | ')} |`.replaceAll('  ', ' ')
+  return [line(heads), `|${'---|'.repeat(heads.length)}`, ...rows.map(line)].join('\n')
+}
+
+/** A bar would end the cell. */
+function code(text: string): string {
+  return `\`${text.replaceAll('|', '\\|')}\``
+}
