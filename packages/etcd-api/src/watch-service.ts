@@ -4,7 +4,7 @@ import type { ServiceContext } from './context.ts'
 import { type EtcdError, unexpected } from './errors.ts'
 import type { Permit } from './gate.ts'
 import { type Method, duplex } from './method.ts'
-import { codecOf } from './schema.ts'
+import { WatchMessages } from './watch-messages.ts'
 import { watchSession } from './watch-session.ts'
 import type * as wire from './wire.ts'
 
@@ -13,11 +13,12 @@ type Call = DuplexCall<wire.WatchRequest, wire.WatchResponse>
 /** About what a message takes beside its bytes while it waits. */
 const MESSAGE_BYTES = 256
 
-const responses = codecOf<wire.WatchResponse>('etcdserverpb.WatchResponse')
-
 export function watchService(context: ServiceContext): Record<string, Method> {
+  const messages = new WatchMessages(context)
   return {
-    Watch: duplex((call: Call, permit: Permit<wire.WatchRequest>) => serve(context, call, permit)),
+    Watch: duplex((call: Call, permit: Permit<wire.WatchRequest>) =>
+      serve(context, messages, call, permit),
+    ),
   }
 }
 
@@ -26,14 +27,18 @@ export function watchService(context: ServiceContext): Record<string, Method> {
  * from the store, where it stays anyway, nor from the client, whose requests ask for answers; both
  * go on when half of it has gone. That a client sends no more requests ends nothing.
  */
-function serve(context: ServiceContext, call: Call, permit: Permit<wire.WatchRequest>): void {
+function serve(
+  context: ServiceContext,
+  messages: WatchMessages,
+  call: Call,
+  permit: Permit<wire.WatchRequest>,
+): void {
   const { maxWatchQueueBytes } = context.options.limits
   let queuedBytes = 0
   let isFull = false
   let isOver = false
   const pause = pauses(call)
-  const send = (response: wire.WatchResponse): void => {
-    const message = responses.encode(response)
+  const send = (message: Uint8Array): void => {
     const bytes = message.length + MESSAGE_BYTES
     queuedBytes += bytes
     call.write(message, () => sent(bytes))
@@ -49,7 +54,7 @@ function serve(context: ServiceContext, call: Call, permit: Permit<wire.WatchReq
     session.resume()
     pause.end()
   }
-  const session = watchSession(context, send)
+  const session = watchSession(context, messages, send)
   const requests = oneByOne(call, pause, permit, (request, refusal) => {
     if (!isOver) session.handle(request, refusal)
   })

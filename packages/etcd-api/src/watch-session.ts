@@ -3,19 +3,12 @@
  * create is answered before anything else that bears its id, and what a response says was done has
  * been sent before it.
  */
-import type {
-  WatchBatch,
-  Watcher,
-  WatchEvent,
-  WatchSink,
-  WatchStream,
-} from '@coracle/kv-state-machine'
+import type { WatchBatch, Watcher, WatchSink, WatchStream } from '@coracle/kv-state-machine'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
-import { keyValue } from './kv-responses.ts'
-import { fragments } from './watch-fragments.ts'
+import type { WatchMessages } from './watch-messages.ts'
 import type * as wire from './wire.ts'
 
 export interface WatchSession extends Disposable {
@@ -27,12 +20,13 @@ export interface WatchSession extends Disposable {
   resume(): void
 }
 
-/** `send` must not throw. */
+/** `messages` may be shared by all sessions. `send` must not throw. */
 export function watchSession(
   context: ServiceContext,
-  send: (response: wire.WatchResponse) => void,
+  messages: WatchMessages,
+  send: (message: Uint8Array) => void,
 ): WatchSession {
-  return new Session(context, send)
+  return new Session(context, messages, send)
 }
 
 const NO_PUT = 0
@@ -42,17 +36,23 @@ const NO_ID = -1
 
 class Session implements WatchSession {
   readonly #context: ServiceContext
-  readonly #send: (response: wire.WatchResponse) => void
+  readonly messages: WatchMessages
+  readonly send: (message: Uint8Array) => void
   readonly #stream: WatchStream
   readonly #subscriptions = new Map<bigint, Subscription>()
   #nextId = 0n
   #isPaused = false
   #stopReporting: (() => void) | null = null
 
-  constructor(context: ServiceContext, send: (response: wire.WatchResponse) => void) {
+  constructor(
+    context: ServiceContext,
+    messages: WatchMessages,
+    send: (message: Uint8Array) => void,
+  ) {
     const { stateMachine, environment } = context.options
     this.#context = context
-    this.#send = send
+    this.messages = messages
+    this.send = send
     this.#stream = stateMachine.watchStream({ schedule: (turn) => environment.schedule(turn) })
   }
 
@@ -79,20 +79,9 @@ class Session implements WatchSession {
     this.#subscriptions.clear()
   }
 
-  /** For {@link Subscription}: a response about one watcher, as of a revision. */
+  /** A response about one watcher, or all of them, as of a revision. */
   tell(revision: number, response: Omit<wire.WatchResponse, 'header'>): void {
-    this.#send({ header: this.#context.header(revision), ...response })
-  }
-
-  tellEvents(id: bigint, batch: WatchBatch, fragment: boolean): void {
-    const whole: wire.WatchResponse = {
-      header: this.#context.header(batch.revision),
-      watch_id: fromBigInt(id),
-      events: batch.events.map(eventOf),
-    }
-    if (!fragment) return this.#send(whole)
-    const { maxRequestBytes } = this.#context.options.limits
-    for (const piece of fragments(whole, maxRequestBytes)) this.#send(piece)
+    this.send(this.messages.response(revision, response))
   }
 
   #create(request: wire.WatchCreateRequest, refused: EtcdError | null): void {
@@ -172,6 +161,7 @@ class Subscription implements WatchSink {
   watcher: Watcher | null = null
   readonly #session: Session
   readonly #id: bigint
+  readonly #encodedId: Uint8Array
   readonly #fragment: boolean
   readonly #progressNotify: boolean
   /** Nothing was sent since the last report. */
@@ -180,13 +170,16 @@ class Subscription implements WatchSink {
   constructor(session: Session, id: bigint, request: wire.WatchCreateRequest) {
     this.#session = session
     this.#id = id
+    this.#encodedId = session.messages.id(id)
     this.#fragment = request.fragment
     this.#progressNotify = request.progress_notify
   }
 
   events(batch: WatchBatch): void {
     this.#isIdle = false
-    this.#session.tellEvents(this.#id, batch, this.#fragment)
+    const { messages, send } = this.#session
+    if (!this.#fragment) return send(messages.events(this.#encodedId, batch))
+    for (const piece of messages.pieces(this.#id, batch)) send(piece)
   }
 
   compacted(compactRevision: number): void {
@@ -218,12 +211,4 @@ function isEmptyRange(key: Uint8Array, end: Uint8Array): boolean {
     if (difference !== 0) return difference > 0
   }
   return key.length >= end.length
-}
-
-const PUT = 0
-const DELETE = 1
-
-function eventOf({ type, kv, prevKv }: WatchEvent): wire.Event {
-  const event = { type: type === 'put' ? PUT : DELETE, kv: keyValue(kv) }
-  return prevKv === null ? event : { ...event, prev_kv: keyValue(prevKv) }
 }

@@ -181,6 +181,10 @@ export class Connection implements StreamCarrier {
     return true
   }
 
+  sendMessage(stream: ServerStream, message: Uint8Array): boolean {
+    return this.#sender.message(stream, message)
+  }
+
   sendSoon(stream: ServerStream): void {
     this.#sender.send(stream)
   }

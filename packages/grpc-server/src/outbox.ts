@@ -1,6 +1,7 @@
 /**
- * What leaves on one connection. Everything that is written in one turn of the event loop goes into
- * one write: a socket costs as much for ten bytes as for ten thousand.
+ * What leaves on one connection. What is written in one turn of the event loop goes into one write,
+ * for a socket costs as much for ten bytes as for ten thousand; what is much more than that does not
+ * wait for the turn to end, so that the client works on it meanwhile.
  */
 import type { Duplex } from 'node:stream'
 import { ErrorCode, FRAME_HEADER_BYTES, FrameType } from './frames.ts'
@@ -8,6 +9,8 @@ import { ErrorCode, FRAME_HEADER_BYTES, FrameType } from './frames.ts'
 const FIRST_BYTES = 1_024
 /** A longer piece is written from where it lies. */
 const COPY_BYTES = 4_096
+/** As much is enough for one write. */
+const FULL_BYTES = 16_384
 /** A scratch that grew beyond this in a busy turn is not kept. */
 const KEPT_BYTES = 65_536
 
@@ -107,8 +110,18 @@ export class Outbox {
     this.bytes(text)
   }
 
+  /** Between two frames: makes a write of what has gathered if it is enough for one. */
+  flushIfFull(): void {
+    if (this.#used + this.#pieceBytes >= FULL_BYTES) this.#write()
+  }
+
   flush(): void {
     this.#isWaiting = false
+    this.#write()
+    if (this.#scratch.length > KEPT_BYTES) this.#scratch = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  }
+
+  #write(): void {
     const socket = this.#socket
     if (this.#pieces.length === 0) {
       if (this.#used > 0) socket.write(this.#copy())
@@ -120,7 +133,6 @@ export class Outbox {
       this.#pieces = []
       this.#pieceBytes = 0
     }
-    if (this.#scratch.length > KEPT_BYTES) this.#scratch = Buffer.allocUnsafeSlow(FIRST_BYTES)
   }
 
   /** Makes a piece of what is in the scratch, so that another can follow it. */

@@ -70,6 +70,13 @@ export class Sender {
 
   /** A whole answer, headers to trailers, in three frames that follow each other. */
   whole(stream: ServerStream, message: Uint8Array): boolean {
+    if (!this.message(stream, message)) return false
+    this.end(stream, null)
+    return true
+  }
+
+  /** A message in a frame of its own; false if it has to wait, for room or for others. */
+  message(stream: ServerStream, message: Uint8Array): boolean {
     const size = PREFIX_BYTES + message.length
     if (size > stream.sendWindow || size > this.#window || size > this.maxFrameBytes) return false
     if (stream.queuedBytes > 0 || this.#waiting.size > 0 || this.#isFull) return false
@@ -79,9 +86,9 @@ export class Sender {
     outbox.byte(0)
     outbox.uint32(message.length)
     outbox.bytes(message)
+    outbox.flushIfFull()
     stream.sendWindow -= size
     this.#window -= size
-    this.end(stream, null)
     return true
   }
 

@@ -17,6 +17,8 @@ export interface StreamCarrier {
   readonly maxQueuedBytes: number
   /** Sends one message and the end of a call in one go; false if there is no room for it now. */
   sendWhole(stream: ServerStream, message: Uint8Array): boolean
+  /** Sends one message at once; false if it has to wait. */
+  sendMessage(stream: ServerStream, message: Uint8Array): boolean
   /** The stream has something to send. */
   sendSoon(stream: ServerStream): void
   /** Ends the stream with trailers, at once. */
@@ -275,6 +277,10 @@ export class ServerStream implements DuplexCall {
 
   write(message: Uint8Array, taken?: () => void): boolean {
     if (this.isOver || this.cancelled || this.#end !== undefined) return true
+    if (this.#carrier.sendMessage(this, message)) {
+      taken?.()
+      return true
+    }
     const queue = (this.#queue ??= new SendQueue())
     queue.push(message, taken)
     this.#carrier.sendSoon(this)

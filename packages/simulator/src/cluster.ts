@@ -190,7 +190,7 @@ export class Cluster implements WorldView {
 
   /** Who believes to lead: nobody, one, or for a while more than one. */
   get leaders(): readonly NodeId[] {
-    return this.ids.filter((id) => this.statusOf(id)?.role === 'leader')
+    return this.ids.filter((id) => this.computer(id).leads)
   }
 
   /** Who takes part, as far as the node that leads the newest term knows, or else the founders. */

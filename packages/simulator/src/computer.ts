@@ -69,6 +69,8 @@ export class Computer {
   #lives = 0
   #stalledUntil = 0
   #applyMs: number
+  /** As the node last said. Cheaper than its status, and asked for all the time. */
+  #leads = false
 
   constructor(parts: ComputerParts) {
     this.id = parts.id
@@ -84,6 +86,11 @@ export class Computer {
   /** Running, and through with starting. */
   get node(): RaftNode | null {
     return this.#running?.node ?? null
+  }
+
+  /** Does it believe to lead? */
+  get leads(): boolean {
+    return this.#leads && this.node !== null
   }
 
   /** What a client that is connected to this node reads there. */
@@ -111,6 +118,7 @@ export class Computer {
     if (this.#running !== null) return
     const { observer, random } = this.#parts
     this.#lives += 1
+    this.#leads = false
     const life: Running = {
       id: this.id,
       number: this.#lives,
@@ -235,6 +243,7 @@ export class Computer {
       environment: this.#environment(life),
       trace: (event) => {
         if (!life.isAlive) return
+        if (event.type === 'role-changed') this.#leads = event.role === 'leader'
         traced(event)
         observer.happened(life, event)
       },

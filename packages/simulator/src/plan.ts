@@ -170,6 +170,10 @@ function withUsurpersOnly(plan: Plan, usurpMs: number): Plan {
     turnMs: 0,
     applyMs: 0,
     isUneven: false,
+    // It is the leaders that are asked all the time: see `askLeaders`.
+    clients: 1,
+    burst: 1,
+    thinkMs: 40,
   }
 }
 

@@ -40,39 +40,36 @@ export class Database {
   }
 
   /**
-   * The decoded values under these keys in order, for as long as they are there and `wanted` says
-   * so. What is read is the state at the moment of the call.
+   * Decodes the values under these keys in order, for as long as there are any and `wantsMore` says
+   * so. What is read is the state at the moment of the call. `maxBytes` is about what is wanted.
    */
-  async readRun<T>(
+  async visit<T>(
     keys: KeyRange,
-    run: {
-      readonly keyAt: (i: number) => Uint8Array
+    visitor: {
       readonly decode: (reader: Reader) => T
-      /** Asked with each value; false leaves it out and ends the run. */
-      readonly wanted: (value: T, i: number) => boolean
+      readonly wantsMore: (value: T) => boolean
       readonly maxBytes: number
     },
-  ): Promise<T[]> {
-    const highWaterMarkBytes = Math.min(Math.max(run.maxBytes, 16 << 10), 1 << 20)
-    const iterator = this.#engine.values({ ...keys, highWaterMarkBytes })
-    const found: T[] = []
+  ): Promise<void> {
+    const highWaterMarkBytes = Math.min(Math.max(visitor.maxBytes, 16 << 10), 1 << 20)
+    const iterator = this.#engine.iterator({ ...keys, highWaterMarkBytes })
     try {
       for (;;) {
-        const values = await this.#attempt(() => iterator.nextv(1_000))
-        if (values.length === 0) return found
-        for (const sealed of values) {
-          const value = this.#open(run.keyAt(found.length), sealed, run.decode)
-          if (!run.wanted(value, found.length)) return found
-          found.push(value)
-        }
+        const sealed = await this.#attempt(() => iterator.nextv(1_000))
+        if (sealed.length === 0) return
+        for (const [key, value] of sealed)
+          if (!visitor.wantsMore(this.#open(key, value, visitor.decode))) return
       }
     } finally {
       await iterator.close()
     }
   }
 
-  /** Some of the keys in a range, from its start or from its end. */
-  keys(range: KeyRange, options: { limit: number; reverse?: boolean }): Promise<Uint8Array[]> {
+  /** The keys in a range, or some of them, from its start or from its end. */
+  keys(
+    range: KeyRange,
+    options: { limit?: number; reverse?: boolean } = {},
+  ): Promise<Uint8Array[]> {
     return this.#attempt(() => this.#engine.keys({ ...range, ...options }).all())
   }
 

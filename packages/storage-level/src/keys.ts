@@ -11,7 +11,7 @@ import type { LogIndex } from '@coracle/raft-core'
  * | `t` | record: term runs |
  * | `m` | record: indexes of the entries that change the membership |
  * | `s` | record: the newest snapshot's generation, chunks, bytes and meta |
- * | `e` index | entry |
+ * | `e` index | entries that follow one another, by the index of the last |
  * | `c` generation chunk | a piece of a snapshot |
  *
  * Every value begins with a CRC-32 of its key and of what follows. A record goes on with the number
@@ -46,7 +46,8 @@ export function entryKey(index: LogIndex): Uint8Array {
   return numbered(ENTRY, index)
 }
 
-export function entryKeys(from: LogIndex, to: LogIndex): KeyRange {
+/** The records whose last entry is in [from, to). The first with one from `from` on may begin before. */
+export function entryKeys(from: LogIndex, to: LogIndex = Number.MAX_SAFE_INTEGER): KeyRange {
   return { gte: entryKey(from), lt: entryKey(to) }
 }
 

@@ -14,20 +14,18 @@ import {
   type TermRun,
 } from '@coracle/raft-core'
 import {
-  ENTRY_OVERHEAD_BYTES,
-  readEntry,
   type Reader,
   readHardState,
   readTermRuns,
-  writeEntry,
   type Writer,
   writeHardState,
   writeTermRuns,
 } from '@coracle/raft-core/codec'
-import type { Batch, Database } from './database.ts'
+import type { Database } from './database.ts'
 import { openDirectory, type DirectoryOptions } from './directory.ts'
+import { putEntries, readEntries, truncation, type Truncation } from './entry-records.ts'
 import { StorageError } from './errors.ts'
-import { entryKey, entryKeys, HARD_STATE_KEY, MEMBERSHIPS_KEY, TERM_RUNS_KEY } from './keys.ts'
+import { entryKeys, HARD_STATE_KEY, MEMBERSHIPS_KEY, TERM_RUNS_KEY } from './keys.ts'
 import { Ledger, type LedgerBatch } from './ledger.ts'
 import { SnapshotStore } from './snapshots.ts'
 import { Sweeper } from './sweeper.ts'
@@ -74,16 +72,26 @@ export class LevelStorage implements Storage {
     if (reset !== null && reset.index < before.compacted.index) await sweeper.done()
     const after = new LogOutline(before.stored())
     after.append(batch)
+    const { removed, kept } = await this.#truncation(batch)
     await ledger.write((write) => {
-      for (const entry of entries) putEntry(write, entry)
-      for (let index = after.lastIndex + 1; index <= before.lastIndex; index++)
-        write.delete(entryKey(index))
+      for (const key of removed) write.delete(key)
+      putEntries(write, kept)
+      putEntries(write, entries)
       if (hardState !== null)
         write.putRecord(HARD_STATE_KEY, (writer) => writeHardState(writer, hardState))
       putLog(write, before.stored(), after.stored())
     }, after)
     this.#outline = after
     if (reset !== null) sweeper.add(entryKeys(before.compacted.index + 1, reset.index + 1))
+  }
+
+  /** Where the batch begins another log than there is. */
+  async #truncation({ reset, entries }: AppendBatch): Promise<Truncation> {
+    const { compacted, lastIndex } = this.#outline
+    const from = reset === null ? entries[0]?.index : reset.index + 1
+    if (from === undefined || from > lastIndex) return { removed: [], kept: [] }
+    const { database } = this.#open()
+    return truncation(database, { from, compacted: reset?.index ?? compacted.index })
   }
 
   async entries(
@@ -186,43 +194,6 @@ async function loadOutline(database: Database, ledger: Ledger): Promise<LogOutli
       ...(await readEntries(database, outline, { from: index, to: index + 1, maxBytes: 0 })),
     )
   return new LogOutline({ compacted, lastIndex, termRuns, memberships })
-}
-
-interface EntryRange {
-  readonly from: LogIndex
-  readonly to: LogIndex
-  readonly maxBytes: number
-}
-
-/** Entries that are as the outline says, or a StorageError. */
-async function readEntries(
-  database: Database,
-  outline: LogOutline,
-  { from, to, maxBytes }: EntryRange,
-): Promise<readonly Entry[]> {
-  let bytes = 0
-  let full = false
-  const entries = await database.readRun(entryKeys(from, to), {
-    keyAt: (i) => entryKey(from + i),
-    decode: readEntry,
-    wanted: (entry, i) => {
-      bytes += entry.data.byteLength
-      full = i > 0 && bytes > maxBytes
-      return !full
-    },
-    maxBytes,
-  })
-  if (!full && entries.length < to - from)
-    throw database.damage(`entry ${from + entries.length} is missing`)
-  // Two entries of one index and one term are the same entry (§5.3): the term tells an old one.
-  const old = entries.find((entry) => entry.term !== outline.termAt(entry.index))
-  if (old !== undefined) throw database.damage(`entry ${old.index} is an old one`)
-  return entries
-}
-
-function putEntry(batch: Batch, entry: Entry): void {
-  const capacityBytes = ENTRY_OVERHEAD_BYTES + entry.data.byteLength
-  batch.put(entryKey(entry.index), (writer) => writeEntry(writer, entry), capacityBytes)
 }
 
 /** Writes what a batch changes in the term runs and memberships: most change neither. */

@@ -2,8 +2,8 @@ import type { Database } from './database.ts'
 import type { KeyRange } from './keys.ts'
 
 /**
- * How many keys are removed by one write. Measured: see the README. A step this long delays an
- * append by less than its fsync does.
+ * How many keys are removed by one write. A step this long delays an append by less than its fsync
+ * does.
  */
 const STEP_KEYS = 500
 

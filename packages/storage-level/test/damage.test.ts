@@ -91,7 +91,7 @@ async function journal(): Promise<string> {
 
 describe('a record that changed on the disk', () => {
   test.each([
-    ['e/5', entryKey(5)],
+    ['e/7', entryKey(7)],
     ['h', HARD_STATE_KEY],
     ['t', TERM_RUNS_KEY],
     ['m', MEMBERSHIPS_KEY],
@@ -113,8 +113,9 @@ describe('a record that changed on the disk', () => {
   })
 
   test.each([
-    ['an entry', entryKey(5), 'e/5'],
-    ['a membership entry', entryKey(8), 'entry 8'],
+    ['a record of entries', entryKey(7), 'entry 4'],
+    ['what a truncation left of one', entryKey(3), 'entry 1'],
+    ['a record with a membership', entryKey(9), 'entry 8'],
     ['the hard state', HARD_STATE_KEY, 'record h'],
     ['the term runs', TERM_RUNS_KEY, 'record t'],
     ['the memberships', MEMBERSHIPS_KEY, 'record m'],
@@ -130,13 +131,13 @@ describe('a record that changed on the disk', () => {
   test('a value that was put under another key is CORRUPT', async () => {
     await writeSome()
     await tamper(async (engine) => {
-      await engine.put(entryKey(5), (await engine.get(entryKey(6))) ?? new Uint8Array())
+      await engine.put(entryKey(7), (await engine.get(entryKey(3))) ?? new Uint8Array())
     })
     expect((await failure()).code).toBe('CORRUPT')
   })
 
   test.each([
-    ['an entry', entryKey(5)],
+    ['a record of entries', entryKey(5)],
     ['the hard state', HARD_STATE_KEY],
     ['the term runs', TERM_RUNS_KEY],
   ])('an old version of %s that comes back is CORRUPT', async (_, key) => {

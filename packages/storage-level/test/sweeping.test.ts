@@ -34,7 +34,14 @@ function batch(from: number, to: number): AppendBatch {
   return { reset: null, entries, hardState: null }
 }
 
-async function entryIndexes(): Promise<number[]> {
+/** Appends [from, to) in records of ten. */
+async function appendByTen(storage: LevelStorage, from: number, to: number): Promise<void> {
+  for (let index = from; index < to; index += 10)
+    await storage.append(batch(index, Math.min(index + 10, to)))
+}
+
+/** The last index in each record of entries. */
+async function lastIndexes(): Promise<number[]> {
   const keys = await engine.keys(entryKeys(0, 2 ** 50)).all()
   return keys.map(numberIn)
 }
@@ -60,11 +67,13 @@ async function writeSnapshot(storage: LevelStorage, index: number, length: numbe
 test('compacted entries are removed from the disk, in the background', async () => {
   await using storage = open()
   await storage.load()
-  await storage.append(batch(1, 3_001))
+  await appendByTen(storage, 1, 3_001)
   await storage.compact({ index: 2_000, term: 1 })
-  await eventually(async () => expect((await entryIndexes())[0]).toBe(2_001))
+  await eventually(async () => expect((await lastIndexes())[0]).toBe(2_010))
+  await storage.compact({ index: 2_005, term: 1 })
+  expect(await storage.entries(2_006, 2_007, { maxBytes: 0 })).toMatchObject([{ index: 2_006 }])
   await storage.compact({ index: 3_000, term: 1 })
-  await eventually(async () => expect(await entryIndexes()).toEqual([]))
+  await eventually(async () => expect(await lastIndexes()).toEqual([]))
 })
 
 test('replaced entries and those before a reset are removed from the disk', async () => {
@@ -72,15 +81,41 @@ test('replaced entries and those before a reset are removed from the disk', asyn
   await storage.load()
   await storage.append(batch(1, 21))
   await storage.append(batch(5, 7))
-  expect(await entryIndexes()).toEqual([1, 2, 3, 4, 5, 6])
+  expect(await lastIndexes()).toEqual([4, 6])
   await storage.append({ ...batch(6, 8), reset: { index: 5, term: 1 } })
-  await eventually(async () => expect(await entryIndexes()).toEqual([6, 7]))
+  await eventually(async () => expect(await lastIndexes()).toEqual([7]))
+})
+
+test('what a truncation leaves of a record is there after it, and after the next start', async () => {
+  await using storage = open()
+  await storage.load()
+  await appendByTen(storage, 1, 31)
+  await storage.compact({ index: 14, term: 1 })
+  await storage.append(batch(18, 20))
+  const indexes = async (from: LevelStorage): Promise<number[]> =>
+    (await from.entries(15, 20, { maxBytes: 1_000 })).map(({ index }) => index)
+  expect(await indexes(storage)).toEqual([15, 16, 17, 18, 19])
+  await eventually(async () => expect(await lastIndexes()).toEqual([17, 19]))
+  await storage[Symbol.asyncDispose]()
+  await using again = open()
+  await again.load()
+  expect(await indexes(again)).toEqual([15, 16, 17, 18, 19])
+})
+
+test('large entries have records of their own', async () => {
+  await using storage = open()
+  await storage.load()
+  const { entries } = batch(1, 6)
+  const large = entries.map((entry) => ({ ...entry, data: new Uint8Array(40_000) }))
+  await storage.append({ reset: null, entries: large, hardState: null })
+  expect(await lastIndexes()).toEqual([1, 2, 3, 4, 5])
+  expect(await storage.entries(2, 6, { maxBytes: 80_000 })).toHaveLength(2)
 })
 
 test('a log that is reset to an earlier place keeps what it is given there', async () => {
   await using storage = open()
   await storage.load()
-  await storage.append(batch(1, 3_001))
+  await appendByTen(storage, 1, 3_001)
   await storage.compact({ index: 2_900, term: 1 })
   await storage.append({ ...batch(11, 21), reset: { index: 10, term: 1 } })
   await storage[Symbol.asyncDispose]()
@@ -92,12 +127,12 @@ test('a log that is reset to an earlier place keeps what it is given there', asy
 test('a removal that a stop interrupted is finished after the next start', async () => {
   await using storage = open()
   await storage.load()
-  await storage.append(batch(1, 3_001))
+  await appendByTen(storage, 1, 3_001)
   await storage.compact({ index: 2_990, term: 1 })
   await storage[Symbol.asyncDispose]()
   await using again = open()
   await again.load()
-  await eventually(async () => expect((await entryIndexes())[0]).toBe(2_991))
+  await eventually(async () => expect((await lastIndexes())[0]).toBe(3_000))
 })
 
 test('the chunks of a replaced snapshot are removed once nobody reads them', async () => {
@@ -152,12 +187,13 @@ test('defragmenting gives back what was removed, and changes nothing else', asyn
     const { gte, lt } = entryKeys(0, 2 ** 50)
     return (engine as ClassicLevel<Uint8Array, Uint8Array>).approximateSize(gte, lt)
   }
-  await storage.append(batch(1, 2_000))
+  await appendByTen(storage, 1, 2_000)
   const before = await size()
   await writeSnapshot(storage, 1_500, 1_000)
   await storage.compact({ index: 1_500, term: 1 })
   expect(await size()).toBeLessThan(before / 2)
-  expect(await entryIndexes()).toEqual(Array.from({ length: 499 }, (_, i) => 1_501 + i))
+  const left = Array.from({ length: 50 }, (_, i) => Math.min(1_510 + 10 * i, 1_999))
+  expect(await lastIndexes()).toEqual(left)
   await storage.append(batch(2_000, 2_010))
   expect(await storage.entries(2_000, 2_010, { maxBytes: 1 << 20 })).toHaveLength(10)
 })
