@@ -1,7 +1,9 @@
 /** A certificate authority for tests: keys and certificates in files, gone when the test ends. */
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { der, ECDSA_WITH_SHA256, sequence, signed, TAG, time } from '../src/tls/der.ts'
 import { issueCertificate, type Issued } from '../src/tls/x509.ts'
 
 export interface Files {
@@ -43,6 +45,22 @@ export class Authority implements Disposable {
       cert: issued.certificatePem,
       key: issued.keyPem,
     }
+  }
+
+  /** A list of those that were revoked. */
+  revoke(name: string, files: readonly Files[]): string {
+    const { notBefore, notAfter } = validity()
+    const serialOf = ({ cert }: Files): Uint8Array =>
+      der(TAG.integer, Buffer.from(new X509Certificate(cert).serialNumber, 'hex'))
+    const body = sequence(
+      der(TAG.integer, Uint8Array.of(1)),
+      ECDSA_WITH_SHA256,
+      this.#issuer.subject,
+      time(notBefore),
+      time(notAfter),
+      sequence(...files.map((each) => sequence(serialOf(each), time(notBefore)))),
+    )
+    return this.write(name, signed('X509 CRL', body, this.#issuer.key))
   }
 
   write(name: string, text: string): string {

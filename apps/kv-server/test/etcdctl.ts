@@ -31,6 +31,8 @@ export function etcdctl(endpoints: string, args: readonly string[], input = ''):
       if (code === 0) resolve(printed)
       else reject(new Error(complained))
     })
+    // Commands that read nothing may be gone by then.
+    child.stdin.on('error', () => {})
     child.stdin.end(input)
   })
 }

@@ -47,7 +47,8 @@ default, and \`--auto-compaction-retention\` \`1h\` in the mode \`periodic\`.
 - A member that calls shows \`--peer-client-cert-file\`, or \`--peer-cert-file\`. Its certificate must be
   for the address it calls from, unless \`--peer-skip-client-san-verification\`: names are looked up.
 - Lists of revoked certificates must be signed by the authority and in time; etcd checks neither.
-- Between members there is TLS everywhere or nowhere: a cluster changes over by a restart of all.
+- Members are called with TLS where their URLs are of \`https\`. So a cluster changes over one member
+  after the other: give all the \`--peer-*\` files, then update each one's URL and restart it with it.
 
 ## Without a meaning here
 

@@ -1,12 +1,13 @@
 /** One member as a process: how it is told what to do, and what it says. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { memberClient } from '../src/client.ts'
 import { freePorts, type LogLine, startMember } from '../src/processes/index.ts'
-import { builtProgram, expectAllHold, startCluster } from './members.ts'
+import { builtProgram, expectAllHold, startCluster, until } from './members.ts'
 
 let directory: string
 let env: Record<string, string | undefined>
@@ -54,6 +55,23 @@ test('a member runs by its environment alone, logs JSON, and stops on SIGTERM', 
   expect(leads).toBeGreaterThan(-1)
   expect(messages.indexOf('ready to serve client requests')).toBeGreaterThan(leads)
   expect(messages.at(-1)).toBe('stopped')
+})
+
+test('a log that nobody reads holds up nobody', async () => {
+  // Each of them is warned of, and a pipe takes 64 KiB.
+  for (let i = 0; i < 800; i++) env[`ETCD_${'X'.repeat(100)}${i}`] = '1'
+  const stdio = ['ignore', 'ignore', 'pipe'] as const
+  const member = spawn(process.execPath, [builtProgram('main')], { env, stdio: [...stdio] })
+  const exited = once(member, 'exit')
+  try {
+    using client = memberClient(address)
+    await until('it serves', () => client.put('a', 'b').catch(() => null))
+    for (let i = 0; i < 100; i++) await client.put(`key/${i}`, 'x', { timeoutMs: 1_000 })
+    expect(member.stderr.readableFlowing).toBeNull()
+  } finally {
+    member.kill('SIGKILL')
+    await exited
+  }
 })
 
 test.each(['before it runs', 'while it runs'])(

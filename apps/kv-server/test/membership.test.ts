@@ -322,6 +322,16 @@ describe('a member that starts without data asks the others who it is', () => {
   })
 })
 
+test('a learner stays a learner when its address changes', async () => {
+  await using cluster = await growing(1)
+  const [founder] = cluster.members as [TestMember]
+  using admin = adminOf(founder.address)
+  const added = await admin.add('http://127.0.0.1:9', { isLearner: true })
+  await admin.update(added.id, 'http://127.0.0.1:10')
+  const found = (await admin.members()).find(({ id }) => id === added.id)
+  expect(found).toEqual({ ...added, peerURLs: ['http://127.0.0.1:10'], isLearner: true })
+})
+
 test('a member that moves keeps its data, its id and all else that is known of it', async () => {
   await using cluster = await growing(3)
   const { members } = cluster

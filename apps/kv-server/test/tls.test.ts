@@ -7,11 +7,14 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adminOf } from './admin.ts'
 import { Authority, type Files } from './authority.ts'
 import { memberClient } from '../src/client.ts'
 import { etcdctl, etcdctlIsInstalled } from './etcdctl.ts'
 import {
   createCluster,
+  expectAllHold,
+  putSomewhere,
   type StartOptions,
   startCluster,
   type TestCluster,
@@ -282,6 +285,24 @@ describe('clients over TLS', () => {
   })
 })
 
+test('a client whose certificate was revoked is refused from then on', async () => {
+  const lost = authority.issue({ commonName: 'lost', hosts: [] })
+  const kept = authority.issue({ commonName: 'kept', hosts: [] })
+  const list = authority.revoke('revoked.pem', [])
+  const { cluster, member } = await startOne(
+    [...clientFlags(authority.issue({ as: 'revoking' })), `--client-crl-file=${list}`],
+    { tls: { ca: authority.ca, cert: kept.cert, key: kept.key } },
+  )
+  await using _ = cluster
+  const ask = (files: Files): Promise<Answer> =>
+    get(`https://${member.address}/health`, { ...files, ca: authority.ca })
+  expect(await ask(lost)).toMatchObject({ status: 200 })
+  authority.revoke('revoked.pem', [lost])
+  await member.logged(({ msg }) => msg === 'renewed certificates')
+  await expect(ask(lost)).rejects.toThrow()
+  expect(await ask(kept)).toMatchObject({ status: 200 })
+})
+
 test('a member whose certificate has another name than is allowed is kept out', async () => {
   const good = authority.issue({ commonName: 'member' })
   const bad = authority.issue({ commonName: 'other' })
@@ -295,6 +316,36 @@ test('a member whose certificate has another name than is allowed is kept out', 
   await third.restart()
   await third.client.put('back', '1')
 })
+
+test('a cluster changes over to TLS between members, one after the other, and never stops', async () => {
+  const files = authority.issue({ as: 'changing' })
+  await using cluster = await startCluster({ flags: peerFlags(files) })
+  const { members } = cluster
+  for (const [i, member] of members.entries()) {
+    const url = `https://127.0.0.1:${member.plan.peerPort}`
+    await moveTo(url, member, members[(i + 1) % members.length] as TestMember)
+    await member.kill()
+    await putSomewhere(members, `without/${i}`, 'x')
+    await member.restart({
+      flags: [`--listen-peer-urls=${url}`, `--initial-advertise-peer-urls=${url}`],
+    })
+    await putSomewhere([member], `with/${i}`, 'x')
+  }
+  const wanted = new Map(members.map((_, i): [string, string] => [`with/${i}`, 'x']))
+  await expectAllHold(members, 'with/', wanted)
+})
+
+/** Asks until it is done: what becomes of a change while leaders change is not known. */
+async function moveTo(url: string, { plan }: TestMember, asked: TestMember): Promise<void> {
+  using admin = adminOf(asked.address)
+  await until(`${plan.name} is to be found at ${url}`, async () => {
+    const known = await admin.members().catch(() => [])
+    const found = known.find(({ name }) => name === plan.name)
+    if (found?.peerURLs.includes(url) === true) return true
+    if (found !== undefined) await admin.update(found.id, url).catch(() => {})
+    return null
+  })
+}
 
 /** With these flags, the member does not find its way into the cluster. */
 async function expectRefused(

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest'
 import { resolveOptions } from '../src/options.ts'
 
+declare global {
+  interface ImportMeta {
+    /** The bundler's: the files that fit, as keys. */
+    glob(pattern: string): Record<string, unknown>
+  }
+}
+
 const UNITS: Record<string, number> = { KiB: 1 << 10, MiB: 1 << 20 }
 
 function valueOf(words: string): number | boolean | string {
@@ -12,21 +19,35 @@ function valueOf(words: string): number | boolean | string {
 
 /** A file as text, through the bundler, for this package has no platform to read files with. */
 async function textOf(path: string): Promise<string> {
-  const module = (await import(/* @vite-ignore */ `${path}?raw`)) as { readonly default: string }
+  const module = (await import(
+    /* @vite-ignore */ `/@fs${new URL(path, import.meta.url).pathname}?raw`
+  )) as { readonly default: string }
   return module.default
 }
 
-test('the README names every option and its default', async () => {
-  const readme = await textOf('../README.md')
-  const rows = [...readme.matchAll(/^\| `(\w+)` \| ([^|]+) \|[^|]*\|[^|]*\|$/gm)]
+test('the page of options names every option and its default', async () => {
+  const page = await textOf('../../../apps/docs/options.md')
+  const rows = [...page.matchAll(/^\| `(\w+)` \| ([^|]+) \|[^|]*\|[^|]*\|$/gm)]
   const table = Object.fromEntries(rows.map(([, name, words]) => [name, valueOf(words!.trim())]))
   expect(table).toEqual(resolveOptions({}))
 })
 
-test('the README explains every error code', async () => {
+test('the README says of every error code whether it happened', async () => {
   const readme = await textOf('../README.md')
   const errors = await textOf('../src/errors.ts')
   const codes = [...errors.matchAll(/^ {2}\| '(\w+)'$/gm)].map(([, code]) => code)
   expect(codes.length).toBeGreaterThan(5)
-  for (const code of codes) expect(readme).toContain(`| \`${code}\` |`)
+  for (const code of codes) expect(readme).toContain(`\`${code}\``)
+})
+
+test('the page of the architecture names every file of the protocol and of the node', async () => {
+  const page = await textOf('../../../apps/docs/architecture.md')
+  const files = Object.keys({
+    ...import.meta.glob('../src/protocol/*.ts'),
+    ...import.meta.glob('../src/node/*.ts'),
+  }).map((path) => path.split('/').at(-1))
+  expect(files.length).toBeGreaterThan(40)
+  for (const file of files) expect(page).toContain(`\`${file}\``)
+  const named = [...page.matchAll(/`([a-z-]+\.ts)`/g)].map(([, file]) => file)
+  expect(named.filter((file) => !files.includes(file))).toEqual([])
 })

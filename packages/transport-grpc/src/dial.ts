@@ -9,12 +9,17 @@ export function openClient(options: Resolved, address: string): Client {
   const place = parseAddress(address)
   if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
   const { host, port, secure } = place
-  const { tls } = options
+  const { tls, mixed } = options
   if (secure === true && tls === null)
     throw new Error(`${address} asks for TLS, and this node has no certificate`)
-  if (secure === false && tls !== null)
+  if (secure === false && tls !== null && mixed === null)
     throw new Error(`${address} is plain, and this node speaks TLS`)
-  return new Client(`dns:${formatAddress(host, port)}`, credentialsOf(tls), channelOptions(options))
+  const isSecure = tls !== null && (mixed === null || secure === true)
+  return new Client(
+    `dns:${formatAddress(host, port)}`,
+    credentialsOf(isSecure ? tls : null),
+    channelOptions(options),
+  )
 }
 
 /** What both ends share. */

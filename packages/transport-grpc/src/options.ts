@@ -39,6 +39,11 @@ export interface GrpcTransportOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Speak TLS in both directions. Default: plain HTTP/2. */
   readonly tls?: TlsMaterial
+  /**
+   * For clusters that change over to TLS, or back: peers are called with TLS or without, as their
+   * addresses say, and this node is called as it says here. Default: `tls` holds for all.
+   */
+  readonly mixed?: { readonly listen: 'plain' | 'tls' }
   /** Called synchronously with every event; must not throw. */
   readonly trace?: (event: GrpcEvent) => void
   /**
@@ -61,9 +66,10 @@ export interface GrpcTransportOptions {
   readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<Omit<GrpcTransportOptions, 'tls' | 'onHttp'>> & {
+export type Resolved = Required<Omit<GrpcTransportOptions, 'tls' | 'mixed' | 'onHttp'>> & {
   /** Changes when certificates are renewed. */
   tls: TlsMaterial | null
+  readonly mixed: { readonly listen: 'plain' | 'tls' } | null
   readonly onHttp: ((socket: Socket) => void) | null
 }
 
@@ -94,6 +100,7 @@ export function resolveOptions(options: GrpcTransportOptions): Resolved {
     if (bytes < 1 || bytes > 255)
       throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
   }
-  const { id, cluster, listen, tls = null, onHttp = null, trace = (): void => {} } = options
-  return { id, cluster, listen: { ...listen }, tls, onHttp, trace, ...numbers }
+  const { id, cluster, listen, tls = null, mixed = null, onHttp = null } = options
+  const { trace = (): void => {} } = options
+  return { id, cluster, listen: { ...listen }, tls, mixed, onHttp, trace, ...numbers }
 }

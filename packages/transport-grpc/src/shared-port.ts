@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server as Listener, type Socket } 
 import {
   createServer as createSecureServer,
   type SecureContextOptions,
-  type Server as SecureListener,
+  Server as SecureListener,
   type TLSSocket,
 } from 'node:tls'
 import { formatAddress } from './address.ts'
@@ -26,7 +26,8 @@ const PREFACE = 'PRI'
 /** Listens where the options say. Rejects if it cannot. */
 export function openSharedPort(server: Server, options: Resolved): Promise<SharedPort> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-  const { tls, onHttp } = options
+  const { mixed, onHttp } = options
+  const tls = mixed?.listen === 'plain' ? null : options.tls
   const sockets = new Set<Socket>()
   const greet = (socket: Socket): void => {
     const deadline = setTimeout(() => socket.destroy(), options.handshakeTimeoutMs)
@@ -56,7 +57,7 @@ export function openSharedPort(server: Server, options: Resolved): Promise<Share
       resolve({
         port: (listener.address() as AddressInfo).port,
         setSecureContext(changed) {
-          ;(listener as SecureListener).setSecureContext(changed)
+          if (listener instanceof SecureListener) listener.setSecureContext(changed)
         },
         stop() {
           listener.close()

@@ -39,17 +39,18 @@ export async function dial(
   return connection
 }
 
-function openSocket({ tls }: Resolved, address: string): Socket {
+function openSocket({ tls, mixed }: Resolved, address: string): Socket {
   const place = parseAddress(address)
   if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
   const { host, port, secure } = place
   if (secure === true && tls === null)
     throw new Error(`${address} asks for TLS, and this node has no certificate`)
-  if (secure === false && tls !== null)
+  if (secure === false && tls !== null && mixed === null)
     throw new Error(`${address} is plain, and this node speaks TLS`)
-  return tls === null
-    ? connectPlain({ host, port })
-    : connectSecure({ ...tls, ...tls.whenCalling, host, port })
+  const isSecure = tls !== null && (mixed === null || secure === true)
+  return isSecure
+    ? connectSecure({ ...tls, ...tls.whenCalling, host, port })
+    : connectPlain({ host, port })
 }
 
 function shakeHands(connection: Connection, options: Resolved, call: Call): Promise<void> {

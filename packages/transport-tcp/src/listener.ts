@@ -10,7 +10,7 @@ import {
 import {
   createServer as createSecureServer,
   type SecureContextOptions,
-  type Server as SecureServer,
+  Server as SecureServer,
   type TLSSocket,
 } from 'node:tls'
 import { formatAddress } from './address.ts'
@@ -41,7 +41,7 @@ export class Listener {
   constructor(options: Resolved, onCall: OnCall) {
     this.#options = options
     this.#onCall = onCall
-    const { tls } = options
+    const tls = options.mixed?.listen === 'plain' ? null : options.tls
     this.#server =
       tls === null
         ? createPlainServer()
@@ -90,7 +90,7 @@ export class Listener {
 
   /** Shows another certificate to whoever calls from now on. */
   setSecureContext(tls: SecureContextOptions): void {
-    ;(this.#server as SecureServer).setSecureContext(tls)
+    if (this.#server instanceof SecureServer) this.#server.setSecureContext(tls)
   }
 
   async close(why: Error): Promise<void> {

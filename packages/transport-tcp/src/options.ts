@@ -39,6 +39,11 @@ export interface TcpTransportOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Speak TLS in both directions. Default: plain TCP. */
   readonly tls?: TlsMaterial
+  /**
+   * For clusters that change over to TLS, or back: peers are called with TLS or without, as their
+   * addresses say, and this node is called as it says here. Default: `tls` holds for all.
+   */
+  readonly mixed?: { readonly listen: 'plain' | 'tls' }
   /** Called synchronously with every event; must not throw. */
   readonly trace?: (event: TcpEvent) => void
   /**
@@ -65,9 +70,10 @@ export interface TcpTransportOptions {
   readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<Omit<TcpTransportOptions, 'tls' | 'onHttp'>> & {
+export type Resolved = Required<Omit<TcpTransportOptions, 'tls' | 'mixed' | 'onHttp'>> & {
   /** Changes when certificates are renewed. */
   tls: TlsMaterial | null
+  readonly mixed: { readonly listen: 'plain' | 'tls' } | null
   readonly onHttp: ((socket: Socket) => void) | null
 }
 
@@ -101,6 +107,7 @@ export function resolveOptions(options: TcpTransportOptions): Resolved {
     if (bytes < 1 || bytes > 255)
       throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
   }
-  const { id, cluster, listen, tls = null, onHttp = null, trace = (): void => {} } = options
-  return { id, cluster, listen: { ...listen }, tls, onHttp, trace, ...numbers }
+  const { id, cluster, listen, tls = null, mixed = null, onHttp = null } = options
+  const { trace = (): void => {} } = options
+  return { id, cluster, listen: { ...listen }, tls, mixed, onHttp, trace, ...numbers }
 }

@@ -159,4 +159,15 @@ describe('TLS', () => {
     expect(answer).toBe('hello')
     server.closeAllConnections()
   })
+
+  test('in a cluster that changes over is spoken where addresses say so, and listened to at will', async () => {
+    const plain = await startNode('a', { tls: { ...a, ca: trusted }, mixed: { listen: 'plain' } })
+    const secure = await startNode('b', { tls: { ...b, ca: trusted }, mixed: { listen: 'tls' } })
+    plain.transport.renewTls({ ...a, ca: trusted })
+    plain.transport.setPeers([{ id: 'b', address: `https://${secure.address}` }])
+    secure.transport.setPeers([{ id: 'a', address: `http://${plain.address}` }])
+    await until(() =>
+      [plain, secure].every(({ events }) => events.some(({ type }) => type === 'peer-connected')),
+    )
+  })
 })

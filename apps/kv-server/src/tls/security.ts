@@ -11,7 +11,7 @@ export interface Security extends Disposable {
   /** For the server of clients. */
   readonly forClients: Pick<EtcdServerOptions, 'tls' | 'checkClient' | 'onRefused'>
   /** For the transport between members. */
-  readonly forPeers: Pick<TcpTransportOptions, 'tls'>
+  readonly forPeers: Pick<TcpTransportOptions, 'tls' | 'mixed'>
   /** How this member asks others, as of now. Null: without TLS. */
   askingPeers(): ConnectionOptions | null
   /** From now on, the server shows new certificates as soon as there are some. */
@@ -22,17 +22,25 @@ export interface Security extends Disposable {
 
 /** Rejects with a sentence if files are missing or make no sense. */
 export async function openSecurity(
-  { clientTls, peerTls }: Pick<ServerConfig, 'clientTls' | 'peerTls'>,
+  { clientTls, peerTls, listenPeers }: Pick<ServerConfig, 'clientTls' | 'peerTls' | 'listenPeers'>,
   log: Log,
 ): Promise<Security> {
   const clients = clientTls === null ? null : await openCertificates(clientTls, { log })
   try {
     const peers = peerTls === null ? null : await openCertificates(peerTls, { log })
-    return new MemberSecurity(clients, peers, log)
+    const listen = listenPeers.isSecure ? 'tls' : 'plain'
+    return new MemberSecurity({ clients, peers, listen }, log)
   } catch (error) {
     clients?.[Symbol.dispose]()
     throw error
   }
+}
+
+interface Parts {
+  readonly clients: Certificates | null
+  readonly peers: Certificates | null
+  /** How members connect here. */
+  readonly listen: 'plain' | 'tls'
 }
 
 class MemberSecurity implements Security {
@@ -41,14 +49,15 @@ class MemberSecurity implements Security {
   readonly #clients: Certificates | null
   readonly #peers: Certificates | null
 
-  constructor(clients: Certificates | null, peers: Certificates | null, log: Log) {
+  constructor({ clients, peers, listen }: Parts, log: Log) {
     this.#clients = clients
     this.#peers = peers
     this.forClients =
       clients === null
         ? {}
         : { ...clientSecurity(clients.config, clients.material), onRefused: reportTo(log) }
-    this.forPeers = peers === null ? {} : { tls: peerSecurity(peers.config, peers.material) }
+    this.forPeers =
+      peers === null ? {} : { tls: peerSecurity(peers.config, peers.material), mixed: { listen } }
   }
 
   askingPeers(): ConnectionOptions | null {

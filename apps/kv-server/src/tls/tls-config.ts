@@ -62,7 +62,10 @@ export function clientTlsOf(settings: SecuritySettings, around: Surroundings): T
   }
 }
 
-/** The same for other members. */
+/**
+ * The same for other members. A certificate that is given is for calling them, too: those at URLs of
+ * HTTPS, also while this member listens without TLS.
+ */
 export function peerTlsOf(settings: SecuritySettings, around: Surroundings): TlsConfig | null {
   const common = commonOf(settings)
   const pair = pairOf(settings, 'peer-cert-file', 'peer-key-file')
@@ -73,8 +76,8 @@ export function peerTlsOf(settings: SecuritySettings, around: Surroundings): Tls
     throw new UsageError(
       '--peer-cert-allowed-cn and --peer-cert-allowed-hostname are mutually exclusive',
     )
-  const files = pair ?? (isAuto ? selfSignedFiles(around.dataDir, 'peer') : null)
-  if (files === null || !around.isWanted) return null
+  const files = pair ?? (isAuto && around.isWanted ? selfSignedFiles(around.dataDir, 'peer') : null)
+  if (files === null) return null
   const trustedCaFile = settings['peer-trusted-ca-file'] || null
   const requiresCertificate = settings['peer-client-cert-auth'] || trustedCaFile !== null
   if (isAuto && requiresCertificate)
@@ -105,10 +108,10 @@ export function idleTls(
     settings[`${prefix}cert-file`] !== '' ||
     settings[prefix === '' ? 'auto-tls' : 'peer-auto-tls'] ||
     settings[prefix === '' ? 'client-cert-auth' : 'peer-client-cert-auth']
-  const ignored = 'no URL to listen on is one of https: certificate and key are ignored'
+  const idle = 'no URL to listen on is one of https: certificate and key are'
   return [
-    ...(of('') && !isWanted.clients ? [`TLS for clients: ${ignored}`] : []),
-    ...(of('peer-') && !isWanted.members ? [`TLS for members: ${ignored}`] : []),
+    ...(of('') && !isWanted.clients ? [`TLS for clients: ${idle} ignored`] : []),
+    ...(of('peer-') && !isWanted.members ? [`TLS for members: ${idle} for calling only`] : []),
   ]
 }
 

@@ -1,6 +1,7 @@
 /** X.509 certificates as far as a member makes them itself (RFC 5280), signed with ECDSA on P-256. */
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { isIP, isIPv4 } from 'node:net'
+import { ascii, bits, der, ECDSA_WITH_SHA256, oid, sequence, signed, TAG, time } from './der.ts'
 
 export interface CertificateRequest {
   readonly organization?: string
@@ -23,8 +24,6 @@ export interface Issued {
   readonly subject: Uint8Array
 }
 
-const TAG = { integer: 2, bits: 3, octets: 4, oid: 6, text: 12, sequence: 0x30, set: 0x31 } as const
-
 const OID = {
   organization: [0x55, 4, 10],
   commonName: [0x55, 4, 3],
@@ -34,7 +33,6 @@ const OID = {
   extendedKeyUsage: [0x55, 0x1d, 37],
   serverAuth: [0x2b, 6, 1, 5, 5, 7, 3, 1],
   clientAuth: [0x2b, 6, 1, 5, 5, 7, 3, 2],
-  ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
 } as const
 
 const TRUE = Uint8Array.of(1, 1, 0xff)
@@ -44,20 +42,18 @@ export function issueCertificate(request: CertificateRequest): Issued {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const subject = nameOf(request)
   const { issuer = { key: privateKey, subject } } = request
-  const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const body = sequence(
     der(0xa0, der(TAG.integer, Uint8Array.of(2))),
     der(TAG.integer, serialNumber()),
-    algorithm,
+    ECDSA_WITH_SHA256,
     issuer.subject,
     sequence(time(request.notBefore), time(request.notAfter)),
     subject,
     publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, extensionsOf(request)),
   )
-  const certificate = sequence(body, algorithm, bits(0, sign('sha256', body, issuer.key)))
   return {
-    certificatePem: pem('CERTIFICATE', certificate),
+    certificatePem: signed('CERTIFICATE', body, issuer.key),
     keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     key: privateKey,
     subject,
@@ -107,53 +103,4 @@ function serialNumber(): Uint8Array {
   const serial = new Uint8Array(randomBytes(16))
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40
   return serial
-}
-
-/** Years from 2050 on have a form of their own (RFC 5280, section 4.1.2.5). */
-function time(date: Date): Uint8Array {
-  const digits = date.toISOString().replaceAll(/[-:T]|\.\d+/g, '')
-  return date.getUTCFullYear() < 2050 ? der(0x17, ascii(digits.slice(2))) : der(0x18, ascii(digits))
-}
-
-function bits(unused: number, content: Uint8Array): Uint8Array {
-  return der(TAG.bits, Uint8Array.of(unused), content)
-}
-
-function oid(encoded: readonly number[]): Uint8Array {
-  return der(TAG.oid, Uint8Array.from(encoded))
-}
-
-function sequence(...contents: readonly Uint8Array[]): Uint8Array {
-  return der(TAG.sequence, ...contents)
-}
-
-function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
-  const length = contents.reduce((sum, content) => sum + content.length, 0)
-  const head = [tag, ...lengthOf(length)]
-  const encoded = new Uint8Array(head.length + length)
-  encoded.set(head)
-  let at = head.length
-  for (const content of contents) {
-    encoded.set(content, at)
-    at += content.length
-  }
-  return encoded
-}
-
-function lengthOf(length: number): readonly number[] {
-  if (length < 0x80) return [length]
-  if (length < 0x100) return [0x81, length]
-  return [0x82, length >> 8, length & 0xff]
-}
-
-function ascii(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
-}
-
-function pem(label: string, bytes: Uint8Array): string {
-  const lines =
-    Buffer.from(bytes)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? []
-  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
 }

@@ -1,5 +1,6 @@
 import type { Transport } from '../contracts/transport.ts'
 import type { Heartbeat, Message, PreVote, RequestVote } from '../messages.ts'
+import type { Raft } from '../protocol/raft.ts'
 import type { NodeId, Peer } from '../types.ts'
 
 /** Told by strangers; more replace the oldest. A cluster has fewer members. */
@@ -39,7 +40,10 @@ export class Addresses {
    * Somebody says where it is. The leader's membership is the newest there is, so it is right about
    * itself; of others the own membership knows better.
    */
-  hear({ from, address }: Introduction, isLeader: boolean): void {
+  hear({ from, address }: Introduction, { leader, membership }: Raft): void {
+    const isLeader = leader === from
+    // Whom the protocol still answers of those who are out, it says itself.
+    if (!isLeader && membership.removed.some(({ id }) => id === from)) return
     const known = this.#told.get(from) ?? this.#known.find(({ id }) => id === from)?.address
     if (address === '' || address === known || (known !== undefined && !isLeader)) return
     this.#told.delete(from)

@@ -3,15 +3,15 @@ import type { Storage } from '../contracts/storage.ts'
 import type { Transport } from '../contracts/transport.ts'
 import type { Environment } from '../environment.ts'
 import { RaftError } from '../errors.ts'
-import type { Message } from '../messages.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Effects, FetchWork, Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
 import type { LogIndex, NodeId, Peer, SnapshotMeta, Term } from '../types.ts'
-import { Addresses, type Introduction, isIntroduction } from './addresses.ts'
+import { Addresses, isIntroduction } from './addresses.ts'
 import { Applier } from './applier.ts'
 import { faultOf } from './consistency.ts'
 import { answerForwarded, forwardProposals, handleForwardedReply } from './forwarding.ts'
+import { Inbox } from './inbox.ts'
 import { Lifetime } from './lifetime.ts'
 import type { Applied, ReadOptions, Waiting } from './node.ts'
 import { Operations } from './operations.ts'
@@ -54,6 +54,7 @@ export class RunLoop<Result> {
   readonly lifetime: Lifetime
   readonly #turns: Turns
   readonly #ticking: Ticking
+  readonly #inbox: Inbox
   readonly #addresses: Addresses
   readonly #proposals: Proposals<Result>
   readonly #reads: Reads
@@ -64,9 +65,6 @@ export class RunLoop<Result> {
   readonly #snapshots: Snapshots
   readonly #watchers: Watchers
 
-  #inbox: Message[] = []
-  /** Peers that messages were lost to; one that is reported again before its turn is one. */
-  readonly #unreachable = new Set<NodeId>()
   /** Who leads, as of the last turn. */
   #known: { readonly term: Term; readonly leader: NodeId | null }
 
@@ -88,6 +86,7 @@ export class RunLoop<Result> {
     const ticking = new Ticking(environment, turns, options)
     this.#turns = turns
     this.#ticking = ticking
+    this.#inbox = new Inbox(turns, options)
     this.#addresses = new Addresses(transport, parts.contacts)
     const firstId = drawFirstId(environment)
     this.#proposals = new Proposals(options, firstId)
@@ -104,9 +103,9 @@ export class RunLoop<Result> {
 
   async start(): Promise<void> {
     await this.#transport.start({
-      onMessage: (message) => this.#receive(message),
+      onMessage: (message) => this.#inbox.receive(message),
       onSnapshot: (message, open) => this.#snapshots.receive(message, open),
-      onUnreachable: (peer) => this.#lose(peer),
+      onUnreachable: (peer) => this.#inbox.lose(peer),
     })
     this.#addresses.follow(this.#raft.membership.peers)
     this.#ticking.start()
@@ -166,20 +165,6 @@ export class RunLoop<Result> {
     this.#watchers.stop()
   }
 
-  // What arrives waits for a turn.
-
-  #receive(message: Message): void {
-    if (this.lifetime.isOver || this.#inbox.length >= this.#options.maxPendingMessages) return
-    this.#inbox.push(message)
-    this.#turns.request()
-  }
-
-  #lose(peer: NodeId): void {
-    if (this.lifetime.isOver) return
-    this.#unreachable.add(peer)
-    this.#turns.request()
-  }
-
   #turnSafely(): void {
     try {
       this.#turn()
@@ -191,8 +176,7 @@ export class RunLoop<Result> {
   #turn(): void {
     this.#raft.clock(this.#environment.now())
     this.#stepMessages()
-    for (const peer of this.#unreachable) this.#raft.peerUnreachable(peer)
-    this.#unreachable.clear()
+    for (const peer of this.#inbox.takeUnreachable()) this.#raft.peerUnreachable(peer)
     this.#turns.runJobs()
     this.#tick()
     this.#noticeLeader()
@@ -206,10 +190,7 @@ export class RunLoop<Result> {
   }
 
   #stepMessages(): void {
-    if (this.#inbox.length === 0) return
-    const messages = this.#inbox
-    this.#inbox = []
-    for (const message of messages) {
+    for (const message of this.#inbox.takeMessages()) {
       if (message.type === 'propose')
         this.#transport.send(answerForwarded(this.#raft, message, this.#options))
       else if (message.type === 'propose-reply')
@@ -217,17 +198,9 @@ export class RunLoop<Result> {
       // A snapshot is announced by the stream that carries it, never by a message alone.
       else if (message.type !== 'install-snapshot') {
         this.#raft.step(message)
-        if (isIntroduction(message)) this.#hearAddress(message)
+        if (isIntroduction(message)) this.#addresses.hear(message, this.#raft)
       }
     }
-  }
-
-  #hearAddress(message: Introduction): void {
-    const { leader, membership } = this.#raft
-    const isLeader = leader === message.from
-    // Whom the protocol still answers of those who are out, it says itself.
-    const isOut = membership.removed.some(({ id }) => id === message.from)
-    if (isLeader || !isOut) this.#addresses.hear(message, isLeader)
   }
 
   #tick(): void {

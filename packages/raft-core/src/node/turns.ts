@@ -24,6 +24,11 @@ export class Turns {
     this.#turn = turn
   }
 
+  /** The node has stopped: there is no other turn. */
+  get isOver(): boolean {
+    return this.#stopped !== null
+  }
+
   /** Asks for a turn soon. Asking twice before it comes is asking once. */
   request(): void {
     if (this.#isRequested || this.#stopped !== null) return
