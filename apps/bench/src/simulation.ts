@@ -11,9 +11,9 @@ export async function benchSimulation(progress: (what: string) => void): Promise
   let virtualMs = 0
   const began = performance.now()
   for (let seed = 1; seed <= SEEDS; seed += 1) {
-    const { tally, plan } = await simulate({ seed })
+    const { tally } = await simulate({ seed })
     virtualMs += tally.virtualMs
-    ticks += (tally.virtualMs / plan.options.tickMs) * plan.nodes
+    ticks += tally.ticks
   }
   const seconds = (performance.now() - began) / 1_000
   return [

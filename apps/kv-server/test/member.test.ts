@@ -58,8 +58,8 @@ test('a member runs by its environment alone, logs JSON, and stops on SIGTERM', 
 })
 
 test('a log that nobody reads holds up nobody', async () => {
-  // Each of them is warned of, and a pipe takes 64 KiB.
-  for (let i = 0; i < 800; i++) env[`ETCD_${'X'.repeat(100)}${i}`] = '1'
+  // Each of them is warned of: half a megabyte, of which what lies in between takes less than half.
+  for (let i = 0; i < 1_500; i++) env[`ETCD_${'X'.repeat(300)}${i}`] = '1'
   const stdio = ['ignore', 'ignore', 'pipe'] as const
   const member = spawn(process.execPath, [builtProgram('main')], { env, stdio: [...stdio] })
   const exited = once(member, 'exit')

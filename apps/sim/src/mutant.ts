@@ -62,6 +62,7 @@ export async function breed(mutation: Mutation | null): Promise<Mutant> {
       bundle: true,
       format: 'esm',
       platform: 'node',
+      target: 'node20.19',
       conditions: ['@coracle/source'],
       logLevel: 'silent',
     })

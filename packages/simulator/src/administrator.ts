@@ -10,6 +10,8 @@ interface Wish {
   readonly changes: readonly MembershipChange[]
   /** New computers, which nobody knows yet. */
   readonly newcomers: readonly NodeId[]
+  /** The old member that a newcomer takes the place of, once it has caught up. */
+  readonly replaced?: NodeId
 }
 
 /**
@@ -40,6 +42,7 @@ export class Administrator {
     const wish = this.#draw(membership)
     if (wish === null) return
     cluster.befell(wish.fault)
+    if (wish.replaced !== undefined) return this.#replaceBy(asked, wish.replaced, wish.newcomers)
     cluster.tell(`${asked} is asked to change the membership: ${JSON.stringify(wish.changes)}`)
     if (random.chance(0.5)) for (const newcomer of wish.newcomers) cluster.start(newcomer)
     const expected = this.#drawExpected(membershipIndex)
@@ -48,12 +51,29 @@ export class Administrator {
       0,
       (node) => node.changeMembership(wish.changes, expected),
       () => ({ index: 0, term: 0 }),
-      wish.newcomers,
+      { newcomers: wish.newcomers },
     )
     if (answer === null || didNotHappen(answer.ending))
       for (const newcomer of wish.newcomers) cluster.retire(newcomer)
     else for (const newcomer of wish.newcomers) cluster.start(newcomer)
     if (answer?.ending.type === 'done') this.#leaveBehind(membership, answer.answer)
+  }
+
+  /** All in one: the newcomer learns first. It may be a learner for ever if the wait ends early. */
+  async #replaceBy(asked: NodeId, old: NodeId, newcomers: readonly NodeId[]): Promise<void> {
+    const cluster = this.#cluster
+    for (const id of newcomers) {
+      cluster.tell(`${asked} is asked to replace ${old} by ${id}`)
+      if (this.#random.chance(0.9)) cluster.start(id)
+      await cluster.computer(asked).ask(
+        'replacement',
+        0,
+        (node) => node.replaceMember({ old, replacement: peerOf(id) }),
+        () => ({ index: 0, term: 0 }),
+        { newcomers },
+      )
+      cluster.start(id)
+    }
   }
 
   #drawExpected(index: number): { readonly expectedIndex?: number } {
@@ -126,6 +146,10 @@ export class Administrator {
   #replace(old: NodeId): Wish | null {
     const id = this.#newcomer()
     if (id === null) return null
+    if (this.#random.chance(0.5)) {
+      const fault = 'member replaced when the other has caught up'
+      return { fault, changes: [], newcomers: [id], replaced: old }
+    }
     const changes: readonly MembershipChange[] = [
       { type: 'add-voter', peer: peerOf(id) },
       { type: 'remove', id: old },

@@ -1,5 +1,5 @@
 import type { Operation } from '@coracle/linearizability'
-import type { NodeId } from '@coracle/raft-core'
+import type { Consistency, LogIndex, NodeId } from '@coracle/raft-core'
 import type { Cluster } from './cluster.ts'
 import { didNotHappen } from './observer.ts'
 import type { Plan } from './plan.ts'
@@ -46,16 +46,21 @@ export class Clients {
 
   async #work(client: number): Promise<void> {
     const { cluster, plan, random } = this.#parts
+    let seen: LogIndex = 0
     for (;;) {
       await cluster.clock.sleep(random.exponential(plan.thinkMs))
       if (this.#isOver) return
       const id = this.#pickNode()
       const input = this.#draw()
-      if (this.#isRead(input)) await this.#read(client, id, input)
+      if (this.#isRead(input) && random.chance(plan.weakReads))
+        seen = Math.max(seen, (await this.#readLess(id, this.#drawConsistency(seen))) ?? 0)
+      else if (this.#isRead(input))
+        seen = Math.max(seen, (await this.#read(client, id, input)) ?? 0)
       else {
         const more = Array.from({ length: random.whole(1, plan.burst) - 1 }, () => this.#draw())
         const writes = [input, ...more].filter((other) => !this.#isRead(other))
-        await Promise.all(writes.map((write) => this.#write(client, id, write)))
+        const written = await Promise.all(writes.map((write) => this.#write(client, id, write)))
+        seen = Math.max(seen, ...written.map((index) => index ?? 0))
       }
     }
   }
@@ -87,8 +92,27 @@ export class Clients {
     return asked?.answer ?? null
   }
 
+  /** Its own writes and what it has read, on any node; or what was there a while ago. */
+  #drawConsistency(seen: LogIndex): Consistency {
+    const { random, plan } = this.#parts
+    if (random.chance(0.5)) return { atLeast: random.chance(0.9) ? seen : seen + 1 }
+    return { maxLagMs: random.pick([0, 1, 20, plan.safetyMs / 100, plan.safetyMs / 25]) }
+  }
+
+  /** Asks a node for leave to read what need not be all. */
+  async #readLess(id: NodeId, consistency: Consistency): Promise<LogIndex | null> {
+    const asked = await this.#parts.cluster.computer(id).ask(
+      'read',
+      0,
+      (node) => node.read({ consistency }),
+      (index) => ({ index, term: 0 }),
+      { consistency },
+    )
+    return asked?.answer ?? null
+  }
+
   /** Asks a node for leave to read, and then reads there. A read that failed tells nothing. */
-  async #read(client: number, id: NodeId, input: unknown): Promise<void> {
+  async #read(client: number, id: NodeId, input: unknown): Promise<LogIndex | null> {
     const calledAt = this.#now
     const computer = this.#parts.cluster.computer(id)
     const { machine } = computer
@@ -103,6 +127,7 @@ export class Clients {
     )
     const answer = asked?.answer ?? null
     if (answer !== null) this.#record(0, { input, calledAt, output: answer.output, client })
+    return answer?.index ?? null
   }
 
   async #write(client: number, id: NodeId, input: unknown): Promise<number | null> {

@@ -1,14 +1,16 @@
 import {
   bootstrapMembership,
+  type LogIndex,
   type Membership,
   type NodeId,
   type NodeStatus,
   RaftError,
   type RaftEvent,
+  type RaftNode,
 } from '@coracle/raft-core'
 import { Computer } from './computer.ts'
 import type { Fault } from './faults.ts'
-import type { Observer, WorldView } from './observer.ts'
+import type { Observer, Request, WorldView } from './observer.ts'
 import type { StorageWorld, TestedDisk, TestedNetwork, TransportWorld } from './own-parts.ts'
 import type { Breach, Disk, Network } from './parts.ts'
 import type { Plan } from './plan.ts'
@@ -27,6 +29,8 @@ export interface ClusterParts {
   readonly random: Random
   readonly observer: Required<Observer>
   readonly sent: (message: Uint8Array) => void
+  /** A timer of some node was due. */
+  readonly ticked: () => void
   readonly traced: (event: RaftEvent) => void
   /** What somebody did to the cluster, in words. */
   readonly told: (what: string) => void
@@ -35,6 +39,8 @@ export interface ClusterParts {
   readonly storage: ((world: StorageWorld) => TestedDisk) | null
   readonly transport: ((world: TransportWorld) => TestedNetwork) | null
   readonly breach: Breach
+  /** A node cannot read what another has sent. */
+  readonly misunderstood: (why: string) => void
 }
 
 /** All computers and the network between them. */
@@ -57,7 +63,7 @@ export class Cluster implements WorldView {
     const own = { clock, random: random.derive('network'), weather, befell: this.befell }
     this.network =
       parts.transport === null
-        ? new VirtualNetwork(own)
+        ? new VirtualNetwork({ ...own, misunderstood: parts.misunderstood })
         : new WatchedNetwork({
             ...own,
             open: parts.transport,
@@ -86,6 +92,8 @@ export class Cluster implements WorldView {
             open: storage,
             breach: (why) => parts.breach('storage', `that of ${id}: ${why}`),
           })
+    const isLater = own.derive('version').chance(plan.laterVersions)
+    if (isLater) this.befell('node of a later version')
     const computer = new Computer({
       ...parts,
       id,
@@ -98,6 +106,7 @@ export class Cluster implements WorldView {
       options: plan.options,
       openMachine: () => parts.workload.open(),
       drift: 1 + (own.next() * 2 - 1) * plan.drift,
+      isLater,
       turnMs: plan.turnMs,
       applyMs: plan.isUneven && slowness < 1 ? 0 : plan.applyMs * slowness,
       removed: () => {
@@ -131,6 +140,10 @@ export class Cluster implements WorldView {
 
   diskOf(id: NodeId): Disk {
     return this.computer(id).disk
+  }
+
+  driftOf(id: NodeId): number {
+    return this.computer(id).drift
   }
 
   statusOf(id: NodeId): NodeStatus | null {
@@ -214,6 +227,32 @@ export class Cluster implements WorldView {
         ({ position }) => position,
       ),
     )
+  }
+
+  forgetLeader(id: NodeId): void {
+    this.befell('leader forgotten')
+    this.ask(id, 'forgetting', (node) => node.forgetLeader())
+  }
+
+  /** Asks a node for what has no place in the log. What comes of it, the observers see. */
+  ask(id: NodeId, kind: Request['kind'], ask: (node: RaftNode) => Promise<unknown>): void {
+    this.#finish(this.computer(id).ask(kind, 0, ask, nowhere))
+  }
+
+  /** From now on a node's disk and state machine are as they should be, and nothing holds it up. */
+  soothe(id: NodeId): void {
+    const computer = this.computer(id)
+    computer.disk.calm()
+    computer.disk.repair()
+    computer.wake()
+  }
+
+  /** Makes a new cluster of one node alone, which has kept the history up to `kept`. */
+  async recover(id: NodeId, kept: LogIndex): Promise<void> {
+    this.#parts.told(`${id} is all that is left, and has the history up to ${kept}`)
+    const { membership, position } = await this.computer(id).recover()
+    this.befell('cluster recovered')
+    this.#parts.observer.recovered({ membership, position, kept })
   }
 
   /** Notes in the story what was done to the cluster. */

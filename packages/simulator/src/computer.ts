@@ -7,6 +7,8 @@ import {
   RaftError,
   type RaftEvent,
   type RaftNode,
+  recoverCluster,
+  type Recovery,
   startNode,
   type Storage,
 } from '@coracle/raft-core'
@@ -31,6 +33,8 @@ export interface ComputerParts {
   readonly options: Partial<NodeOptions>
   /** How much longer a tick takes here than it should: 1 is exact. */
   readonly drift: number
+  /** It speaks a later version of the protocol than the others. */
+  readonly isLater: boolean
   /** How long a turn of the event loop takes, on average. */
   readonly turnMs: number
   /** A new state machine, for each life. */
@@ -39,6 +43,7 @@ export interface ComputerParts {
   readonly applyMs: number
   readonly observer: Required<Observer>
   readonly sent: (message: Uint8Array) => void
+  readonly ticked: () => void
   readonly traced: (event: RaftEvent) => void
   /** The cluster told the node that it was removed, and it stopped. */
   readonly removed: () => void
@@ -91,6 +96,22 @@ export class Computer {
   /** What a client that is connected to this node reads there. */
   get machine(): TestedMachine<unknown, unknown> | null {
     return this.#running?.machine.inner ?? null
+  }
+
+  get drift(): number {
+    return this.#parts.drift
+  }
+
+  /** Makes a new cluster of what is on the disk, of this node alone. It does not run meanwhile. */
+  async recover(): Promise<Recovery> {
+    const { observer } = this.#parts
+    const life: Life = { id: this.id, number: this.#lives, disk: this.disk }
+    await using storage = this.disk.open({
+      persisted: (batch) => observer.persisted(life, batch),
+      corrupted: () => {},
+    })
+    const members = [{ id: this.id, address: this.id }]
+    return await recoverCluster(storage, { id: this.id, members, commitUncertain: true })
   }
 
   turnOn(): void {
@@ -165,12 +186,13 @@ export class Computer {
     number: number,
     ask: (node: RaftNode) => Promise<Answer>,
     positionOf: (answer: Answer) => { readonly index: number; readonly term: number },
-    newcomers: readonly NodeId[] = [],
+    about: Partial<Pick<Request, 'newcomers' | 'consistency'>> = {},
   ): Promise<{ readonly ending: Ending; readonly answer: Answer | null }> | null {
     const life = this.#running
     if (life === null || life.node === null) return null
     const { observer, clock } = this.#parts
-    const request: Request = { kind, life, number, newcomers, calledAt: clock.now }
+    const { newcomers = [], consistency = 'linearizable' } = about
+    const request: Request = { kind, life, number, newcomers, consistency, calledAt: clock.now }
     observer.asked(request)
     return new Promise((resolve) => {
       const settle = (ending: Ending, answer: Answer | null): void => {
@@ -198,6 +220,7 @@ export class Computer {
     const { founders, contacts, options, network, observer, traced } = this.#parts
     const station: Station = {
       id: this.id,
+      isLater: this.#parts.isLater,
       isAlive: () => life.isAlive,
       stalledUntil: () => this.#stalledUntil,
       sent: (message, bytes) => {
@@ -267,6 +290,7 @@ export class Computer {
             // A timer that was due while the loop stood still is due once, afterwards.
             const wait = this.#stalledUntil - clock.now
             if (wait > 0) return next(wait)
+            this.#parts.ticked()
             beat()
             next(intervalMs * drift)
           })

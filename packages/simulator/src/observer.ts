@@ -1,12 +1,14 @@
 import type {
   AppendBatch,
   Command,
+  Consistency,
   Entry,
   LogIndex,
   Membership,
   Message,
   NodeId,
   NodeStatus,
+  Position,
   RaftEvent,
   Term,
 } from '@coracle/raft-core'
@@ -21,6 +23,8 @@ export interface DiskView {
   readonly lastIndex: LogIndex
   readonly compactedIndex: LogIndex
   readonly snapshotIndex: LogIndex
+  /** Where all that it holds ends, log or snapshot. */
+  readonly lastPosition: Position
   /** The term of the entry at `index`, or null if the disk holds none there. */
   termAt(index: LogIndex): Term | null
   /** The entries of the log that change the membership. */
@@ -39,13 +43,31 @@ export interface Life {
 
 /** Somebody asked a node for something. */
 export interface Request {
-  readonly kind: 'propose' | 'read' | 'transfer' | 'snapshot' | 'change'
+  readonly kind:
+    | 'propose'
+    | 'read'
+    | 'transfer'
+    | 'snapshot'
+    | 'change'
+    | 'replacement'
+    | 'reconfiguration'
+    | 'forgetting'
   readonly life: Life
   readonly calledAt: number
   /** Names a proposal; its command carries the number. */
   readonly number: number
   /** Who is to become a member by a change, and never was before. */
   readonly newcomers: readonly NodeId[]
+  /** What a read must see. */
+  readonly consistency: Consistency
+}
+
+/** After a quorum was lost for good, a new cluster was made of what one node had. */
+export interface Renewal {
+  readonly position: Position
+  readonly membership: Membership
+  /** Up to here the new cluster has what was applied in the old one, and nothing else. */
+  readonly kept: LogIndex
 }
 
 /** How a request ended: `lost` if the node crashed before it answered. */
@@ -86,6 +108,7 @@ export interface Observer {
   answered?(request: Request, ending: Ending): void
   /** Something was done to the cluster. */
   befell?(fault: Fault): void
+  recovered?(renewal: Renewal): void
   /** A client has its answer, or will never have one. */
   recorded?(recorded: Recorded): void
   /** All is over, and the nodes of `core` are well: what must hold of the whole. */
@@ -113,6 +136,8 @@ export interface WorldView {
   /** What the clients do with the state machine. */
   readonly workload: AnyWorkload
   now(): number
+  /** How much longer a tick takes on this node than it should: 1 is exact. */
+  driftOf(id: NodeId): number
 }
 
 /** What can be heard, in no order. */
@@ -129,6 +154,7 @@ const EVENTS = [
   'answered',
   'recorded',
   'befell',
+  'recovered',
   'ended',
 ] as const satisfies readonly (keyof Observer)[]
 

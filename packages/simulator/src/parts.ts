@@ -28,6 +28,8 @@ export interface Disk extends DiskView {
 /** What a network needs to know of whoever is attached to it. */
 export interface Station {
   readonly id: NodeId
+  /** It speaks a later version of the protocol. */
+  readonly isLater: boolean
   readonly isAlive: () => boolean
   /** When the event loop will be free again. */
   readonly stalledUntil: () => number

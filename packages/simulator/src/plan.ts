@@ -25,6 +25,12 @@ export interface Plan {
   readonly burst: number
   /** How much of what clients ask for are reads. */
   readonly reads: number
+  /** How many of the reads ask for less than everything. */
+  readonly weakReads: number
+  /** How many of the nodes speak a later version of the protocol. */
+  readonly laterVersions: number
+  /** In the end a quorum is lost for good, and one that is left goes on. */
+  readonly losesQuorum: boolean
   /** The largest value written, in characters. */
   readonly maxValueLength: number
   readonly safetyMs: number
@@ -41,6 +47,10 @@ export interface Troubles {
   readonly stallMs: number
   readonly transferMs: number
   readonly snapshotMs: number
+  /** Somebody changes options of a running node. */
+  readonly reconfigureMs: number
+  /** Somebody tells a node that its leader is gone: never with leases. */
+  readonly forgetMs: number
   /** Somebody asks for a change of the membership. */
   readonly changeMs: number
   /** The leader is cut off when another is ready to lead: only with leases, which must bear it. */
@@ -65,6 +75,7 @@ export function drawPlan(random: Random): Plan {
     random.chance(probability) ? value() : 0
   const options = drawOptions(random.derive('options'))
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
+  const live = random.derive('live')
   const burst = random.pick([1, 1, 4, 16])
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5])
   const plan: Plan = {
@@ -84,6 +95,8 @@ export function drawPlan(random: Random): Plan {
       snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
       changeMs: sometimes(0.5, () => random.pick([0.5, 2, 5]) * electionMs),
       usurpMs: 0,
+      reconfigureMs: live.chance(0.3) ? live.whole(1, 10) * electionMs : 0,
+      forgetMs: live.chance(0.3) ? live.whole(1, 10) * electionMs : 0,
       rotMs: sometimes(0.2, () => random.whole(10, 50) * electionMs),
       restartsAtOnce: random.pick([0.1, 0.9, 0.9]),
       allAtOnce: random.pick([0, 0, 0.2]),
@@ -100,6 +113,9 @@ export function drawPlan(random: Random): Plan {
     thinkMs: random.pick([2, 10, 40]),
     burst,
     reads: random.pick([0.2, 0.5, 0.5, 0.8]),
+    weakReads: live.pick([0, 0.3, 0.7]),
+    laterVersions: live.pick([0, 0, 0.5]),
+    losesQuorum: live.chance(0.15),
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
   }

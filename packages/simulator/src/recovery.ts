@@ -1,13 +1,42 @@
 import type { Membership, NodeId } from '@coracle/raft-core'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
+import { drawSurvivors, type History, recoverOn } from './loss.ts'
+import { plannedTimes, reconfigure } from './live-options.ts'
 import type { Plan } from './plan.ts'
 import { isMember, isQuorum } from './quorum.ts'
 import type { Random } from './random.ts'
 import type { Roster } from './roster.ts'
 
+/** How far the cluster is on its way back. */
+export interface Service {
+  isUp: boolean
+  /** Who is to serve; nobody as long as that is not settled. */
+  core: readonly NodeId[]
+}
+
+export interface RecoveryParts {
+  readonly cluster: Cluster
+  readonly plan: Plan
+  readonly clients: Clients
+  readonly random: Random
+  readonly roster: Roster
+  readonly history: History
+}
+
+/** The second half of a simulation: a majority is well, or lost for ever, and the cluster must serve. */
+export async function recover(parts: RecoveryParts, service: Service): Promise<void> {
+  const { cluster, plan, clients, roster, history } = parts
+  const random = parts.random.derive('recovery')
+  const [survivor] = plan.losesQuorum ? drawSurvivors(cluster, random, roster) : []
+  if (survivor === undefined) service.core = healMajority(cluster, plan, random, roster)
+  else service.core = await recoverOn(survivor, { cluster, history, random })
+  cluster.tell(`${service.core.join(' ')} are healthy from now on`)
+  await serveAll(cluster, clients, service)
+}
+
 /** Chooses a majority at random, makes it whole, and leaves all others broken for ever. */
-export function healMajority(
+function healMajority(
   cluster: Cluster,
   plan: Plan,
   random: Random,
@@ -15,15 +44,17 @@ export function healMajority(
 ): readonly NodeId[] {
   const { ids, network } = cluster
   // A change that was asked for and not begun might begin now, and count on nodes that never come back.
-  for (const id of ids) if (cluster.computer(id).isAsked('change')) cluster.crash(id)
+  for (const id of ids) {
+    const computer = cluster.computer(id)
+    if (computer.isAsked('change') || computer.isAsked('replacement')) cluster.crash(id)
+    // Nobody claims to serve whatever the times are that each node keeps to.
+    else if (plan.troubles.reconfigureMs > 0) reconfigure(cluster, id, plannedTimes(plan))
+  }
   const core = chooseCore(cluster, random, roster)
   network.heal()
   network.calm()
   for (const id of core) {
-    const computer = cluster.computer(id)
-    computer.disk.calm()
-    computer.disk.repair()
-    computer.wake()
+    cluster.soothe(id)
     cluster.start(id)
   }
   for (const id of ids)
@@ -150,12 +181,8 @@ function breakForGood({ cluster, core, id, evil, friend: candidate }: Breaking):
  * Through every member of the core, writes and reads until it works; then all of them must have
  * applied the same. Resolves when that is so; whether it is soon enough, others watch.
  */
-export async function serveAll(
-  cluster: Cluster,
-  clients: Clients,
-  core: readonly NodeId[],
-  service: { isUp: boolean },
-): Promise<void> {
+async function serveAll(cluster: Cluster, clients: Clients, service: Service): Promise<void> {
+  const { core } = service
   let last = 0
   const isOut = (id: NodeId): boolean => !servingMembers(cluster, core).includes(id)
   for (const id of core) {

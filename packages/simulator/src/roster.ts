@@ -14,11 +14,13 @@ interface Standing {
 export class Roster {
   readonly #violated: Violated
   readonly #world: WorldView
-  readonly #history: Standing[] = []
+  /** What the history began with, and where in the log. */
+  #origin: Standing
+  #history: Standing[] = []
   /** All that any node ever counted on, committed or not. */
-  readonly #seen: Standing[] = []
+  #seen: Standing[] = []
   /** Who stopped because it was told that it was removed, and where in the log. */
-  readonly #gone = new Map<string, LogIndex>()
+  #gone = new Map<string, LogIndex>()
   /** The last index that anybody has applied. */
   #appliedIndex: LogIndex = 0
   /** What was checked of each node, so that it is not checked again. */
@@ -26,12 +28,17 @@ export class Roster {
 
   constructor(world: WorldView, violated: Violated) {
     this.#world = world
+    this.#origin = { index: 0, membership: world.founders }
     this.#violated = violated
+  }
+
+  get founders(): Membership {
+    return this.#origin.membership
   }
 
   /** What may be in effect: the newest that is committed, and all that may be committed after it. */
   get inPlay(): readonly Membership[] {
-    const { index, membership } = this.newest ?? { index: 0, membership: this.#world.founders }
+    const { index, membership } = this.newest ?? this.#origin
     const later = this.#seen.filter((standing) => standing.index > index)
     return [membership, ...later.map((standing) => standing.membership)]
   }
@@ -63,6 +70,13 @@ export class Roster {
         if (event.type === 'snapshot-taken' || event.type === 'snapshot-installed')
           this.#checkSnapshot(life)
       },
+      recovered: ({ membership, position }) => {
+        this.#origin = { index: position.index, membership }
+        this.#history = []
+        this.#seen = []
+        this.#gone = new Map()
+        this.#appliedIndex = 0
+      },
       ended: () => this.#checkRemovals(),
     }
   }
@@ -75,7 +89,7 @@ export class Roster {
     const next = memberships[checked?.count ?? 0]
     if (checked?.of === memberships && (next === undefined || next.index > appliedIndex)) return
     // A snapshot takes the place of the log up to there; what is left of that may say anything.
-    const start = Math.max(disk.compactedIndex, disk.snapshotIndex)
+    const start = Math.max(disk.compactedIndex, disk.snapshotIndex, this.#origin.index - 1)
     const isApplied = ({ index }: { readonly index: LogIndex }): boolean =>
       index > start && index <= appliedIndex
     const applied = memberships.filter(isApplied)
@@ -94,7 +108,7 @@ export class Roster {
     const { index, membership } = standing
     const newest = this.newest
     if (newest === null || index > newest.index) {
-      const why = whyNoStep(newest?.membership ?? null, membership, this.#world.founders)
+      const why = whyNoStep(newest?.membership ?? null, membership, this.founders)
       if (why !== null) this.#violated(`the membership that ${id} has at ${index} ${why}`)
       this.#history.push(standing)
       return

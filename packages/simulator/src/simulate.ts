@@ -6,10 +6,11 @@ import { Fingerprint } from './fingerprint.ts'
 import { Audience, type Observer, type Property } from './observer.ts'
 import { keyValueWorkload } from './key-value-workload.ts'
 import type { StorageWorld, TestedDisk, TestedNetwork, TransportWorld } from './own-parts.ts'
+import { History } from './loss.ts'
 import { drawPlan, type Plan } from './plan.ts'
 import { PROPERTIES } from './properties/index.ts'
 import { createRandom } from './random.ts'
-import { healMajority, servingMembers, serveAll } from './recovery.ts'
+import { recover, type Service, servingMembers } from './recovery.ts'
 import { Roster } from './roster.ts'
 import { Story } from './story.ts'
 import { makeTrouble } from './troubles.ts'
@@ -59,6 +60,8 @@ export interface Report {
 /** How much happened. */
 export interface Tally {
   virtualMs: number
+  /** Ticks of all nodes that ran, together. */
+  ticks: number
   messages: number
   elections: number
   snapshotsInstalled: number
@@ -72,7 +75,8 @@ export interface Tally {
  * many nodes, their options, which faults there are, what clients ask for, and every delay.
  *
  * First everything goes wrong that the seed wants, and no rule of Raft may break. Then a majority
- * becomes healthy while all else stays broken for ever, and the cluster must serve again.
+ * becomes healthy while all else stays broken for ever, and the cluster must serve again. Or a
+ * majority is lost for ever, and a new cluster is made of what one node has left.
  */
 export async function simulate<Input, Output>(
   options: SimulateOptions<Input, Output>,
@@ -88,6 +92,7 @@ export async function simulate<Input, Output>(
   const fingerprint = new Fingerprint()
   const tally: Tally = {
     virtualMs: 0,
+    ticks: 0,
     messages: 0,
     elections: 0,
     snapshotsInstalled: 0,
@@ -110,18 +115,22 @@ export async function simulate<Input, Output>(
     clock,
     random,
     observer,
+    ticked: () => (tally.ticks += 1),
     sent: (message) => fingerprint.addBytes(message),
     traced: (event) => fingerprint.addData(comparable(event)),
     told: (what) => story.tell(what),
     storage: options.storage ?? null,
     transport: options.transport ?? null,
+    misunderstood: (why) => violated('messages are understood', why),
     breach: (contract, why) => violated(`the ${contract} keeps its contract`, why),
     broke: (id, cause) => violated('nodes run on', `${id} stopped: ${tellCause(cause)}`),
   })
   for (const property of options.properties ?? PROPERTIES)
     audience.add(property.watch((why) => violated(property.name, why), cluster))
   const roster = new Roster(cluster, () => {})
+  const history = new History()
   audience.add(roster.observer)
+  audience.add(history.observer)
 
   for (const id of cluster.ids) cluster.start(id)
   const clients = new Clients({
@@ -136,10 +145,10 @@ export async function simulate<Input, Output>(
   trouble.stop()
   clients.stop()
 
-  const core = healMajority(cluster, plan, random.derive('recovery'), roster)
-  story.tell(`${core.join(' ')} are healthy from now on`)
-  const service = { isUp: false }
-  const serving = serveAll(cluster, clients, core, service)
+  const service: Service = { isUp: false, core: [] }
+  const serving = recover({ cluster, plan, clients, random, roster, history }, service).catch(
+    (error: unknown) => violated('liveness', `nothing can be recovered: ${tellCause(error)}`),
+  )
   const electionMs = plan.safetyMs / 50
   const requestMs = plan.options.tickMs * plan.options.requestTimeoutTicks * (1 + plan.drift)
   const deadline = clock.now + 150 * electionMs + 10 * requestMs
@@ -149,13 +158,16 @@ export async function simulate<Input, Output>(
     // Requests from before have had their time, too.
     const end = clock.now + 3 * requestMs + 30 * electionMs
     await clock.run(() => violation !== null || clock.now >= end)
-    const served = servingMembers(cluster, core)
+    const served = servingMembers(cluster, service.core)
     // Whoever waits for a node that is broken for ever learns now that nobody knows.
     for (const id of cluster.ids) if (!served.includes(id)) cluster.crash(id)
     await clock.run(() => true)
     observer.ended(served)
   } else
-    violated('liveness', `${core.join(' ')} are healthy, and do not serve: ${statuses(cluster)}`)
+    violated(
+      'liveness',
+      `${service.core.join(' ')} are healthy, and do not serve: ${statuses(cluster)}`,
+    )
   tally.virtualMs = clock.now
   return {
     seed,

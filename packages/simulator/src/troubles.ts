@@ -1,6 +1,7 @@
 import type { NodeId } from '@coracle/raft-core'
 import { Administrator } from './administrator.ts'
 import type { Cluster } from './cluster.ts'
+import { confuse, drawLiveOptions, reconfigure } from './live-options.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
 import { askLeaders, usurp } from './usurpation.ts'
@@ -48,6 +49,13 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
   })
   often(troubles.transferMs, () => cluster.transfer(random.chance(0.5) ? anyone() : null))
   often(troubles.snapshotMs, () => cluster.snapshot(anyone()))
+  often(troubles.reconfigureMs, () => {
+    const id = random.pick(cluster.ids)
+    if (random.chance(0.1)) confuse(cluster, id)
+    else reconfigure(cluster, id, drawLiveOptions(plan, random))
+  })
+  if (plan.options.reads !== 'lease')
+    often(troubles.forgetMs, () => cluster.forgetLeader(random.pick(cluster.ids)))
   often(troubles.rotMs, () => cluster.diskOf(random.pick(cluster.ids)).rot())
   const administrator = new Administrator(cluster, plan, random.derive('administrator'))
   often(troubles.changeMs, () => {

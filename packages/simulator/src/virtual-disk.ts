@@ -1,4 +1,13 @@
-import type { Entry, LogIndex, Membership, NodeId, Storage, Term } from '@coracle/raft-core'
+import {
+  type Entry,
+  type LogIndex,
+  type Membership,
+  type NodeId,
+  ORIGIN,
+  type Position,
+  type Storage,
+  type Term,
+} from '@coracle/raft-core'
 import { Content } from './disk-content.ts'
 import { DiskSession } from './disk-session.ts'
 import type { Fault } from './faults.ts'
@@ -104,6 +113,16 @@ export class VirtualDisk implements Disk {
     return this.#content.outline.compacted.index
   }
 
+  get lastPosition(): Position {
+    const { snapshot, outline } = this.#content
+    const { compacted, lastIndex } = outline
+    const term = outline.termAt(lastIndex)
+    return later(
+      snapshot?.meta.position ?? ORIGIN,
+      term === undefined ? compacted : { term, index: lastIndex },
+    )
+  }
+
   get snapshotIndex(): LogIndex {
     return this.#content.snapshot?.meta.position.index ?? 0
   }
@@ -121,4 +140,9 @@ export class VirtualDisk implements Disk {
   get snapshotMembership(): Membership | null {
     return this.#content.snapshotMembership
   }
+}
+
+/** Where the more complete of two logs ends (§5.4.1). */
+export function later(a: Position, b: Position): Position {
+  return a.term > b.term || (a.term === b.term && a.index > b.index) ? a : b
 }

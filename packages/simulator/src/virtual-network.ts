@@ -7,8 +7,9 @@ import type {
   Transport,
   TransportHandlers,
 } from '@coracle/raft-core'
-import { decodeMessage, encodeMessage } from '@coracle/raft-core/codec'
+import { decodeMessage, encodeMessage, type Ends } from '@coracle/raft-core/codec'
 import type { Fault } from './faults.ts'
+import { asLater, unknownMessage } from './later-version.ts'
 import type { Network, Station } from './parts.ts'
 import type { Random } from './random.ts'
 import { SnapshotStream } from './snapshot-stream.ts'
@@ -47,8 +48,10 @@ export class VirtualNetwork implements Network {
   /** When the newest message on a line arrives. */
   readonly #lineBusyUntil = new Map<string, number>()
   readonly #befell: (fault: Fault) => void
+  readonly #misunderstood: (why: string) => void
 
   constructor(parts: {
+    readonly misunderstood: (why: string) => void
     readonly clock: VirtualClock
     readonly random: Random
     readonly weather: NetworkWeather
@@ -58,6 +61,7 @@ export class VirtualNetwork implements Network {
     this.random = parts.random
     this.weather = parts.weather
     this.#befell = parts.befell
+    this.#misunderstood = parts.misunderstood
   }
 
   attach(station: Station): Transport {
@@ -101,14 +105,24 @@ export class VirtualNetwork implements Network {
   }
 
   carry(message: Message): void {
-    const bytes = encodeMessage(message)
-    this.#stations.get(message.from)?.station.sent(message, bytes)
     const { from, to } = message
+    const sender = this.#stations.get(from)?.station
+    const bytes = this.encode(message, sender)
+    sender?.sent(message, bytes)
+    if (sender?.isLater === true && this.random.chance(0.02)) {
+      this.#befell('message of an unknown type')
+      this.#dispatch(from, to, unknownMessage(this.random))
+    }
     if (this.isCut(from, to) || this.random.chance(this.weather.loss)) return this.#lose(from, to)
     this.#dispatch(from, to, bytes)
     if (message.type === 'propose' || !this.random.chance(this.weather.duplication)) return
     this.#befell('message duplicated')
     this.#dispatch(from, to, bytes)
+  }
+
+  encode(message: Message, sender: Station | undefined): Uint8Array {
+    const bytes = encodeMessage(message)
+    return sender?.isLater === true ? asLater(bytes, this.random) : bytes
   }
 
   #dispatch(from: NodeId, to: NodeId, bytes: Uint8Array): void {
@@ -130,8 +144,18 @@ export class VirtualNetwork implements Network {
     if (receiver === undefined) return
     const wait = receiver.station.stalledUntil() - this.clock.now
     if (wait > 0) return this.clock.afterQuietly(wait, () => this.#arrive(from, to, bytes))
-    const message = decodeMessage(bytes, { from, to })
+    const message = this.#decode(bytes, { from, to })
     if (message !== null) receiver.handlers.onMessage(message)
+  }
+
+  /** What a later version has added is no reason not to understand the rest. */
+  #decode(bytes: Uint8Array, ends: Ends): Message | null {
+    try {
+      return decodeMessage(bytes, ends)
+    } catch (error) {
+      this.#misunderstood(`${ends.to} cannot read a message from ${ends.from}: ${String(error)}`)
+      return null
+    }
   }
 
   #lose(from: NodeId, to: NodeId): void {
@@ -194,7 +218,7 @@ class VirtualTransport implements Transport {
     const network = this.#network
     const { from, to } = message
     signal.throwIfAborted()
-    const bytes = encodeMessage(message)
+    const bytes = network.encode(message, this.#station)
     this.#station.sent(message, bytes)
     const stream = network.open(from, to)
     const abort = (): void => stream.break()

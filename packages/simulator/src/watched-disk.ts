@@ -1,12 +1,14 @@
-import type {
-  AppendBatch,
-  Entry,
-  LogIndex,
-  Membership,
-  NodeId,
-  SnapshotMeta,
-  Storage,
-  Term,
+import {
+  type AppendBatch,
+  type Entry,
+  type LogIndex,
+  type Membership,
+  type NodeId,
+  ORIGIN,
+  type Position,
+  type SnapshotMeta,
+  type Storage,
+  type Term,
 } from '@coracle/raft-core'
 import { DiskFailure } from './disk-content.ts'
 import type { Fault } from './faults.ts'
@@ -15,7 +17,7 @@ import type { StorageWorld, TestedDisk } from './own-parts.ts'
 import type { Disk, DiskHooks } from './parts.ts'
 import type { Random } from './random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
-import { CALM, type DiskWeather } from './virtual-disk.ts'
+import { CALM, type DiskWeather, later } from './virtual-disk.ts'
 import { WatchedStorage } from './watched-storage.ts'
 
 /** What was on its way to the disk when the power was cut: it may be there or not. */
@@ -127,6 +129,12 @@ export class WatchedDisk implements Disk {
 
   get compactedIndex(): LogIndex {
     return this.ledger.compactedIndex
+  }
+
+  get lastPosition(): Position {
+    const { ledger } = this
+    const index = ledger.lastIndex
+    return later(ledger.snapshot?.position ?? ORIGIN, { term: ledger.termAt(index) ?? 0, index })
   }
 
   get snapshotIndex(): LogIndex {

@@ -56,7 +56,7 @@ const workloadOf = (open: () => Counter): Workload<'increase' | 'read', number> 
 async function firstViolation(
   workload: Workload<'increase' | 'read', number>,
 ): Promise<{ seed: number; property: string } | null> {
-  for (let seed = 1; seed <= 10; seed++) {
+  for (let seed = 1; seed <= 5; seed++) {
     const { violation } = await simulate({ seed, workload, storyLines: 0 })
     if (violation !== null) return { seed, property: violation.property }
   }

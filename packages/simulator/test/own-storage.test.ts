@@ -40,7 +40,7 @@ function altered(
 
 describe('a storage of your own', () => {
   test('that keeps its contract, holds: the disk of storage-memory', async () => {
-    expect(await firstViolation(({ sync }) => memoryDisk({ sync }), 4)).toBeNull()
+    expect(await firstViolation(({ sync }) => memoryDisk({ sync }), 2)).toBeNull()
   })
 
   test('is a function of the seed like everything else', async () => {

@@ -56,7 +56,7 @@ const BREACH = { property: 'the transport keeps its contract' }
 
 describe('a transport of your own', () => {
   test('that keeps its contract, holds: the network of transport-memory', async () => {
-    expect(await firstViolation((world) => memoryNetwork(world), 4)).toBeNull()
+    expect(await firstViolation((world) => memoryNetwork(world), 2)).toBeNull()
   })
 
   test('is a function of the seed like everything else', async () => {

@@ -9,15 +9,12 @@ async function violationOf(seed: number): Promise<string | null> {
 }
 
 describe('a simulation is a function of its seed', () => {
-  test.each([1, 2, 3, 4])(
-    'seed %i twice: every event and every message is the same',
-    async (seed) => {
-      const first = await simulate({ seed })
-      const second = await simulate({ seed })
-      expect(second.fingerprint).toBe(first.fingerprint)
-      expect(second).toEqual(first)
-    },
-  )
+  test.each([1, 2])('seed %i twice: every event and every message is the same', async (seed) => {
+    const first = await simulate({ seed })
+    const second = await simulate({ seed })
+    expect(second.fingerprint).toBe(first.fingerprint)
+    expect(second).toEqual(first)
+  })
 
   test('another seed is another run', async () => {
     const prints = await Promise.all([11, 12, 13].map((seed) => simulate({ seed })))
@@ -31,10 +28,27 @@ describe('a simulation is a function of its seed', () => {
 })
 
 describe('no rule of Raft is broken, and a healthy majority serves', () => {
-  for (let from = 100; from < 140; from += 10)
-    test(`seeds from ${from}`, async () => {
-      for (let seed = from; seed < from + 10; seed++) expect(await violationOf(seed)).toBeNull()
-    })
+  // A few of each kind: `pnpm sim --seeds 500` is where the numbers are.
+  test.each([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111])(
+    'seed %i',
+    async (seed) => {
+      expect(await violationOf(seed)).toBeNull()
+    },
+  )
+
+  test('a quorum is lost for good: what one node has left is a cluster again', async () => {
+    const { violation, plan, coverage } = await simulate({ seed: 1 })
+    expect(plan.losesQuorum).toBe(true)
+    expect(coverage['fault: cluster recovered']).toBe(1)
+    expect(violation).toBeNull()
+  })
+
+  test('old and new nodes together', async () => {
+    const { violation, coverage } = await simulate({ seed: 3 })
+    expect(coverage['fault: node of a later version']).toBeGreaterThan(0)
+    expect(coverage['fault: message of an unknown type']).toBeGreaterThan(0)
+    expect(violation).toBeNull()
+  })
 })
 
 describe('bugs that were found stay fixed', () => {

@@ -52,10 +52,11 @@ function checkPeer(host: string, shown: PeerCertificate, config: TlsConfig): Err
   return objection === null ? undefined : new Error(objection)
 }
 
-/** Nothing was shown where nothing was asked for. */
+/** Nothing is shown where nothing is asked for. */
 function objectionOf(socket: TLSSocket, config: TlsConfig): string | null {
   const certificate = socket.getPeerX509Certificate()
-  return certificate === undefined ? null : objectionTo(certificate, config)
+  if (certificate !== undefined) return objectionTo(certificate, config)
+  return config.requiresCertificate ? 'no certificate was shown' : null
 }
 
 async function placeOf(

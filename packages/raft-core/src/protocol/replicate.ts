@@ -103,6 +103,8 @@ export function handleFetched(raft: RaftState, id: number, entries: readonly Ent
   if (peer === undefined) return
   peer.fetching = 0
   if (entries === null || entries[0]?.index !== peer.nextIndex) return
+  // The window had room when these were asked for; it may be smaller since then.
+  if (peer.inflight.full) return
   if (peer.state === 'replicate' && peer.nextIndex > raft.log.compacted.index)
     sendEntries(raft, peer, entries)
 }

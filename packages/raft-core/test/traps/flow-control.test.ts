@@ -346,6 +346,24 @@ describe('limits that change', () => {
     expect(a.peer('b').inflight).toMatchObject({ count: 0, bytes: 0 })
   })
 
+  test('a window that shrinks while entries come from the disk takes them when it has room again', () => {
+    const sizes = { minBatchBytes: 0, maxMessageBytes: 1 }
+    const a = server({ terms: [1, 1, 1, 1] }, { slowReads: true, maxInflightMessages: 2, ...sizes })
+    a.lead()
+    a.receive(accepted({ from: 'b', term: 2, index: 1 }))
+    a.answerFetch()
+    expect(a.peer('b').inflight.count).toBe(1)
+    expect(a.fetches).toHaveLength(1)
+    const options = resolveOptions({ ...sizes, maxInflightMessages: 1 })
+    a.input((raft) => raft.reconfigure(options))
+    a.takeLeft()
+    a.answerFetch()
+    expect(toB(a)).toEqual([])
+    a.receive(accepted({ from: 'b', term: 2, index: a.peer('b').nextIndex - 1 }))
+    a.answerFetch()
+    expect(toB(a)).toHaveLength(1)
+  })
+
   test('a shorter election timeout is over when it would have been over', () => {
     const a = server()
     a.tick(6)

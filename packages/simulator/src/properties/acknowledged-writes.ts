@@ -2,7 +2,8 @@ import type { LogIndex } from '@coracle/raft-core'
 import type { Property } from '../observer.ts'
 
 /**
- * A write that was acknowledged is never lost: in the end every node of the healthy core has it.
+ * A write that was acknowledged is never lost: in the end every node of the healthy core has it. If
+ * a quorum was lost for good, that is all that the survivor had.
  * That nothing else takes its place meanwhile, state machine safety sees to.
  */
 export const acknowledgedWrites: Property = {
@@ -23,6 +24,9 @@ export const acknowledgedWrites: Property = {
       answered({ kind }, ending) {
         if (kind === 'propose' && ending.type === 'done')
           acknowledged = Math.max(acknowledged, ending.index)
+      },
+      recovered({ kept }) {
+        acknowledged = Math.min(acknowledged, kept)
       },
       ended(core) {
         for (const id of core)

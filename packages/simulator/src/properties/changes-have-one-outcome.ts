@@ -18,7 +18,15 @@ export const changesHaveOneOutcome: Property = {
         for (const { id } of event.membership.peers)
           if (refused.has(id)) violated(`${life.id} counts on ${id}, whose joining was refused`)
       },
+      recovered(renewal) {
+        refused.clear()
+        roster.observer.recovered?.(renewal)
+      },
       answered({ kind, newcomers, life }, ending) {
+        if (kind === 'replacement' && ending.type === 'done')
+          for (const id of newcomers)
+            if (!roster.hasBeen(id))
+              violated(`${life.id} says that ${id} takes a place: it has not`)
         if (kind !== 'change') return
         for (const id of newcomers) {
           if (didNotHappen(ending)) {

@@ -12,18 +12,23 @@ export const freshReads: Property = {
     const floors = new Map<Request, LogIndex>()
     return {
       asked(request) {
-        if (request.kind === 'read') floors.set(request, acknowledged)
+        const { kind, consistency } = request
+        if (kind === 'read' && consistency === 'linearizable') floors.set(request, acknowledged)
       },
       answered(request, ending) {
         const floor = floors.get(request) ?? 0
         floors.delete(request)
-        if (ending.type !== 'done' || request.kind === 'transfer') return
+        if (ending.type !== 'done') return
         // A read saw what others will have to see, as much as an acknowledgement does.
-        if (request.kind !== 'snapshot') acknowledged = Math.max(acknowledged, ending.index)
+        if (request.kind === 'read' || request.kind === 'propose')
+          acknowledged = Math.max(acknowledged, ending.index)
         if (request.kind === 'read' && ending.index < floor)
           violated(
             `${request.life.id} read at ${ending.index}, but ${floor} was acknowledged before`,
           )
+      },
+      recovered({ kept }) {
+        acknowledged = Math.min(acknowledged, kept)
       },
     }
   },

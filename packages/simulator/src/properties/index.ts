@@ -1,6 +1,7 @@
 import type { Property } from '../observer.ts'
 import { acknowledgedWrites } from './acknowledged-writes.ts'
 import { appliedIsDurable } from './applied-is-durable.ts'
+import { askedForReads } from './asked-for-reads.ts'
 import { changesHaveOneOutcome } from './changes-have-one-outcome.ts'
 import { commitNeedsQuorum } from './commit-needs-quorum.ts'
 import { durablePromises } from './durable-promises.ts'
@@ -31,6 +32,7 @@ export const PROPERTIES: readonly Property[] = [
   acknowledgedWrites,
   oneOutcome,
   freshReads,
+  askedForReads,
   linearizableHistory,
   nothingFalls,
   requestsSettle,

@@ -12,6 +12,10 @@ export const leaderCompleteness: Property = {
     const committed = new Map<Term, LogIndex>()
     const leaders = new Map<Term, string>()
     return {
+      recovered() {
+        committed.clear()
+        leaders.clear()
+      },
       happened({ id, disk }, event) {
         const { type, term } = event
         if (type === 'entries-committed' && leaders.get(term) === id)

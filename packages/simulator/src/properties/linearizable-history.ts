@@ -17,7 +17,22 @@ export const linearizableHistory: Property = {
     if (model === undefined) return {}
     const history: Recorded[] = []
     const firstApplied = new Map<number, number>()
+    let isOver = false
+    const check = (): void => {
+      const known = history.flatMap(({ number, operation }) => {
+        if (operation.output !== undefined) return [operation]
+        const returnedAt = firstApplied.get(number)
+        return returnedAt === undefined ? [] : [{ ...operation, returnedAt }]
+      })
+      const verdict = checkLinearizability(model, known, { maxSteps: MAX_STEPS })
+      if (verdict.linearizable === false) violated(verdict.account)
+    }
     return {
+      recovered() {
+        // Of what was lost the history cannot tell: it ends here.
+        check()
+        isOver = true
+      },
       applied(_, command) {
         const number = numberOf(command)
         if (!firstApplied.has(number))
@@ -27,13 +42,7 @@ export const linearizableHistory: Property = {
         history.push(recorded)
       },
       ended() {
-        const known = history.flatMap(({ number, operation }) => {
-          if (operation.output !== undefined) return [operation]
-          const returnedAt = firstApplied.get(number)
-          return returnedAt === undefined ? [] : [{ ...operation, returnedAt }]
-        })
-        const verdict = checkLinearizability(model, known, { maxSteps: MAX_STEPS })
-        if (verdict.linearizable === false) violated(verdict.account)
+        if (!isOver) check()
       },
     }
   },

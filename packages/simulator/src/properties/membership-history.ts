@@ -14,6 +14,7 @@ export const membershipHistory: Property = {
     /** Where the membership stood in the log of each node that leads, before its next change. */
     const leaders = new Map<string, LogIndex>()
     return {
+      recovered: (renewal) => roster.observer.recovered?.(renewal),
       started: ({ id }) => leaders.delete(id),
       ended: (core) => roster.observer.ended?.(core),
       happened(life, event) {
@@ -35,7 +36,7 @@ export const membershipHistory: Property = {
             `${id} changes the membership before it committed anything in term ${event.term}`,
           )
         const known = roster.at(before)
-        const why = known === null ? null : whyNoStep(known, event.membership, world.founders)
+        const why = known === null ? null : whyNoStep(known, event.membership, roster.founders)
         if (why !== null)
           violated(`the membership that ${id} begins at ${status.membershipIndex} ${why}`)
       },

@@ -13,6 +13,11 @@ export const oneOutcome: Property = {
     const dropped = new Set<number>()
     const answered = new Set<number>()
     return {
+      recovered({ kept }) {
+        // What was replaced by others, who are lost now, may come to be after all.
+        dropped.clear()
+        for (const [number, { index }] of applied) if (index > kept) applied.delete(number)
+      },
       applied({ id }, command) {
         const { index, term } = command
         const number = numberOf(command)

@@ -18,6 +18,10 @@ export const stateMachineSafety: Property = {
     }
     const digests = new Map<LogIndex, { readonly digest: string; readonly id: string }>()
     return {
+      recovered({ kept }) {
+        for (const known of [states, digests])
+          for (const index of known.keys()) if (index > kept) known.delete(index)
+      },
       digested({ id }, index, digest) {
         const other = digests.get(index)
         if (other === undefined) digests.set(index, { digest, id })
