@@ -70,10 +70,13 @@ export function leaderCalls(context: ServiceContext): LeaderCalls {
         const entry = entries.get(path)
         if (entry === undefined) throw errors.notLeader
         const request = entry.requests.decode(bytes) as never
-        const response = await context.wait(() => entry.carryOut(request), { cancelled: false })
+        // That this member does not lead is for whoever passed the call on, which tries again elsewhere:
+        // said to a client it would mean that nobody knows what became of the call.
+        const response = await context.wait(() => here(entry, request), { cancelled: false })
+        if (response === null) throw errors.notLeader
         return { response: entry.responses.encode(response) }
       } catch (error) {
-        const { code, message } = isNotLeader(error) ? errors.notLeader : errors.unexpected(error)
+        const { code, message } = errors.unexpected(error)
         return { code, message }
       }
     },
