@@ -1,5 +1,6 @@
 /** Bytes that nobody should send, over gRPC and HTTP, to a server that really runs. */
 import { Agent, request } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -98,13 +99,14 @@ async function sendOne(
   }
 }
 
-/** Bytes on a stream, and the client is gone without waiting for what comes of them. */
+/** Bytes on a stream, and the client is gone soon, whatever comes of them. */
 async function stream(dice: Random, bytes: Uint8Array): Promise<boolean> {
   const { service, method } = oneOf(dice, STREAMS)
   using call = client.duplex(`${service}/${method}`)
   call.sendBytes(bytes)
   call.halfClose()
-  if (dice(2) === 0) await new Promise((resolve) => setImmediate(resolve))
+  // grpc-js keeps for ever what it calls off before the server has begun to answer.
+  await Promise.race([call.next().catch(() => null), setTimeout(20)])
   return true
 }
 
