@@ -92,12 +92,12 @@ function settle({ leader, follower }: Pair): void {
   for (let isBusy = true; isBusy;) {
     isBusy = false
     for (const raft of [leader, follower]) {
-      const { messages, append } = raft.effects()
+      const { messages, append, more } = raft.effects()
       if (append !== null) raft.appendDone()
       if (raft.applicableIndex > raft.appliedIndex) raft.applied(raft.applicableIndex)
       const other = raft === leader ? follower : leader
       for (const message of messages) other.step(message as ProtocolMessage)
-      isBusy ||= messages.length > 0 || append !== null
+      isBusy ||= messages.length > 0 || append !== null || more
     }
   }
 }

@@ -62,12 +62,12 @@ function settle(cluster: ReadonlyMap<NodeId, Raft>): number {
   for (let isBusy = true; isBusy;) {
     isBusy = false
     for (const raft of cluster.values()) {
-      const { messages, append } = raft.effects()
+      const { messages, append, more } = raft.effects()
       if (append !== null) raft.appendDone()
       if (raft.applicableIndex > raft.appliedIndex) raft.applied(raft.applicableIndex)
       for (const message of messages) cluster.get(message.to)?.step(message as ProtocolMessage)
       steps += messages.length
-      isBusy ||= messages.length > 0 || append !== null
+      isBusy ||= messages.length > 0 || append !== null || more
     }
   }
   return steps

@@ -61,6 +61,15 @@ export interface AppendEntriesReply extends Header<'append-entries-reply'> {
   readonly round: number
 }
 
+/**
+ * "This much is committed." No answer is owed: appends and heartbeats say it too, so one that is lost is
+ * made up for by the next of these.
+ */
+export interface Commit extends Header<'commit'> {
+  /** Never beyond what the follower is known to hold. */
+  readonly commitIndex: LogIndex
+}
+
 /** Keeps followers from campaigning, tells them what is committed, and asks "am I still leader?" */
 export interface Heartbeat extends Header<'heartbeat'>, WithAddress {
   /** Never beyond what the follower is known to hold. */
@@ -129,6 +138,7 @@ export type Message =
   | RequestVoteReply
   | AppendEntries
   | AppendEntriesReply
+  | Commit
   | Heartbeat
   | HeartbeatReply
   | InstallSnapshot

@@ -86,6 +86,7 @@ const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: nu
     hint: position,
     round: integer,
   }),
+  commit: fc.record({ commitIndex: integer }),
   heartbeat: fc.record({ commitIndex: integer, round: integer, address: fc.string() }),
   'heartbeat-reply': fc.record({ round: integer, promiseMs: integer }),
   'install-snapshot': fc.record({ meta: fc.record({ position, membership }) }),

@@ -7,6 +7,7 @@ import {
   accepted,
   appendEntries,
   commands,
+  commit,
   heartbeat,
   heartbeatReply,
   installSnapshot,
@@ -39,6 +40,7 @@ const messages: Record<Type, (term: Term) => Message> = {
   'append-entries': (term) =>
     appendEntries({ from: 'b', term, prev: [1, 1], entries: commands(2, 4) }),
   'append-entries-reply': (term) => accepted({ from: 'b', term, index: 2 }),
+  commit: (term) => commit({ from: 'b', term, commit: 1 }),
   heartbeat: (term) => heartbeat({ from: 'b', term }),
   'heartbeat-reply': (term) => heartbeatReply({ from: 'b', term }),
   'install-snapshot': (term) => installSnapshot({ from: 'b', term, at: [1, 9] }),
@@ -99,6 +101,12 @@ const beats: Expected = {
   stale: REFUSES,
   newer: 'follower of 6, follows b, heartbeat-reply',
 }
+/** What leaves an acknowledgement out is no question. */
+const tells: Expected = {
+  same: 'follower of 5, follows b',
+  stale: REFUSES,
+  newer: 'follower of 6, follows b',
+}
 const announces: Expected = {
   same: 'follower of 5, follows b',
   stale: REFUSES,
@@ -139,6 +147,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     'request-vote-reply': noElection,
     'append-entries': { ...appends, same: 'follows b, appends, accepts' },
     'append-entries-reply': noAnswers,
+    commit: { ...tells, same: 'follows b' },
     heartbeat: { ...beats, same: 'follows b, heartbeat-reply' },
     'heartbeat-reply': noAnswers,
     'install-snapshot': { ...announces, same: 'follows b' },
@@ -154,6 +163,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     'request-vote-reply': noElection,
     'append-entries': appends,
     'append-entries-reply': noAnswers,
+    commit: tells,
     heartbeat: beats,
     'heartbeat-reply': noAnswers,
     'install-snapshot': announces,
@@ -170,6 +180,7 @@ const table: Record<Role, Record<Type, Expected>> = {
     'request-vote-reply': { ...noElection, same: 'leader of 5, append-entries' },
     'append-entries': appends,
     'append-entries-reply': noAnswers,
+    commit: tells,
     heartbeat: beats,
     'heartbeat-reply': noAnswers,
     'install-snapshot': announces,
@@ -185,7 +196,8 @@ const table: Record<Role, Record<Type, Expected>> = {
     'request-vote-reply': noElection,
     // The entry takes the place of the no-op, so the log does not grow.
     'append-entries': { same: LEADS, stale: REFUSES, newer: 'follower of 6, follows b, accepts' },
-    'append-entries-reply': { ...noAnswers, same: 'commits, append-entries' },
+    'append-entries-reply': { ...noAnswers, same: 'commits, commit' },
+    commit: { ...tells, same: LEADS },
     heartbeat: { ...beats, same: LEADS },
     'heartbeat-reply': { ...noAnswers, same: 'nothing' },
     'install-snapshot': { ...announces, same: LEADS },

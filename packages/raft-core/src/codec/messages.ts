@@ -27,7 +27,7 @@ import {
 } from './records.ts'
 
 /** The version that is written. Any from 1 on is read. */
-export const MESSAGE_VERSION = 2
+export const MESSAGE_VERSION = 3
 
 /** The place of a type in this list is its byte on the wire: new ones go to the end. */
 const MESSAGE_TYPES = [
@@ -46,6 +46,7 @@ const MESSAGE_TYPES = [
   'propose',
   'propose-reply',
   'removed',
+  'commit',
 ] as const satisfies readonly MessageType[]
 
 const TYPE_BYTES = new Map<MessageType, number>(MESSAGE_TYPES.map((type, byte) => [type, byte]))
@@ -124,6 +125,8 @@ function writeFields(writer: Writer, message: Message): void {
       return writeAppendEntries(writer, message)
     case 'append-entries-reply':
       return writeAppendEntriesReply(writer, message)
+    case 'commit':
+      return writer.u64(message.commitIndex)
     case 'heartbeat':
       writer.u64(message.commitIndex)
       writer.u64(message.round)
@@ -182,6 +185,8 @@ function readFields(reader: Reader, type: MessageType, source: Source, term: Ter
       const hint = readPosition(reader)
       return { type, from, to, term, accepted, index, hint, round: reader.u64() }
     }
+    case 'commit':
+      return { type, from, to, term, commitIndex: reader.u64() }
     case 'heartbeat': {
       const commitIndex = reader.u64()
       const round = reader.u64()

@@ -293,6 +293,7 @@ function everyMessage(): Message[] {
       hint: { term: 1, index: 2 },
       round: most,
     },
+    { type: 'commit', ...head, commitIndex: most },
     { type: 'heartbeat', ...head, commitIndex: most, round: 1, address: 'here' },
     { type: 'heartbeat-reply', ...head, round: 1, promiseMs: most },
     { type: 'read-index', ...head, id: most },

@@ -242,12 +242,15 @@ export class RunLoop<Result> {
     const { append } = effects
     if (append !== null)
       this.#writes.add(async () => {
+        // What was sent is on its way before this machine turns to its own disk (thesis 10.2.1).
+        await Promise.resolve()
         await this.#storage.append(append)
         this.#turns.enqueue(() => this.#raft.appendDone())
       })
     for (const fetch of effects.fetches) this.lifetime.spawn(this.#fetch(fetch))
     for (const to of effects.snapshots) this.#snapshots.send(to)
     for (const outcome of effects.reads) this.#reads.answered(outcome, this.#raft.appliedIndex)
+    if (effects.more) this.#turns.request()
   }
 
   async #fetch({ id, from, end, maxBytes }: FetchWork): Promise<void> {

@@ -24,6 +24,8 @@ export interface Effects {
   readonly reads: readonly ReadOutcome[]
   /** Who must be reachable from now on, if that has changed; nobody at all before it is known. */
   readonly peers: readonly Peer[] | null
+  /** There is more to do, for which nobody waits: come back in another turn, even if nothing happens. */
+  readonly more: boolean
 }
 
 /** For messages that promise nothing about this node's disk. */
@@ -69,7 +71,7 @@ export function ignore(raft: RaftState, message: Message, why: string): void {
 }
 
 /** Collects what has gathered. The caller gets it for good. */
-export function takeEffects(raft: RaftState, peers: readonly Peer[] | null): Effects {
+export function takeEffects(raft: RaftState, rest: Pick<Effects, 'peers' | 'more'>): Effects {
   const { outbox } = raft
   const append = outbox.writing === null && isUnsaved(raft) ? takeWrite(raft) : null
   const effects: Effects = {
@@ -78,7 +80,7 @@ export function takeEffects(raft: RaftState, peers: readonly Peer[] | null): Eff
     fetches: outbox.fetches,
     snapshots: outbox.snapshots,
     reads: outbox.reads,
-    peers,
+    ...rest,
   }
   outbox.messages = []
   if (outbox.fetches.length > 0) outbox.fetches = []

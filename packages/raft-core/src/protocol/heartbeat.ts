@@ -1,6 +1,5 @@
-import { assert } from '../errors.ts'
 import type { Heartbeat, HeartbeatReply } from '../messages.ts'
-import { commitUpTo } from './commit.ts'
+import { learnCommitted, newsFor } from './commit.ts'
 import { send } from './effects.ts'
 import { acceptPromise, promiseMs } from './lease.ts'
 import { heardFrom } from './peers.ts'
@@ -16,13 +15,14 @@ export function broadcastHeartbeat(raft: RaftState): void {
 }
 
 function sendHeartbeat(raft: RaftState, peer: Progress): void {
+  const commitIndex = newsFor(raft, peer)
+  peer.sentCommit = Math.max(peer.sentCommit, commitIndex)
   send(raft, {
     type: 'heartbeat',
     from: raft.id,
     to: peer.id,
     term: raft.term,
-    // The follower may hold no more than what it acknowledged.
-    commitIndex: Math.min(peer.matchIndex, raft.commitIndex),
+    commitIndex,
     round: raft.reads.round,
     address: ownAddress(raft),
   })
@@ -64,11 +64,7 @@ export function handleHeartbeatReply(raft: RaftState, message: HeartbeatReply): 
  * untrue, and a read need not wait for this node's disk.
  */
 export function handleHeartbeat(raft: RaftState, message: Heartbeat): void {
-  assert(
-    message.commitIndex <= raft.log.lastIndex,
-    'the leader counts on entries that this node no longer has: its data was lost',
-  )
-  commitUpTo(raft, message.commitIndex)
+  learnCommitted(raft, message)
   send(raft, {
     type: 'heartbeat-reply',
     from: raft.id,

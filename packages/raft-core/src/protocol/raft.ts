@@ -12,7 +12,7 @@ import type {
   SnapshotMeta,
   Term,
 } from '../types.ts'
-import { advanceCommitIndex } from './commit.ts'
+import { advanceCommitIndex, tellCommitted } from './commit.ts'
 import { type Effects, finishWrite, takeEffects } from './effects.ts'
 import { broadcastHeartbeat } from './heartbeat.ts'
 import {
@@ -222,11 +222,13 @@ export class Raft {
   effects(): Effects {
     const raft = this.#raft
     if (raft.role === 'leader') continueChange(raft)
+    let more = false
     if (raft.role === 'leader') {
       if (startReadRound(raft)) broadcastHeartbeat(raft)
       for (const peer of raft.peers) replicate(raft, peer)
+      more = tellCommitted(raft)
     }
-    return takeEffects(raft, takeReach(raft))
+    return takeEffects(raft, { peers: takeReach(raft), more })
   }
 
   /**

@@ -35,10 +35,7 @@ function sendNext(raft: RaftState, peer: Progress): boolean {
     sendAppend(raft, peer, entries)
     return false
   }
-  if (peer.nextIndex > log.lastIndex) {
-    if (raft.commitIndex > peer.sentCommit) sendAppend(raft, peer, NOTHING)
-    return false
-  }
+  if (peer.nextIndex > log.lastIndex) return false
   const { inflight } = peer
   if (inflight.full || inflight.bytes >= options.maxInflightBytes) return false
   if (behindWindow) {

@@ -43,6 +43,8 @@ export interface RaftState {
 
   // Leader variables.
   peers: Progress[]
+  /** `commitIndex` when the last turn ended: what is committed since then is not told alone yet. */
+  commitAtLastTurn: LogIndex
   /** Where this leader's term begins: nothing counts as committed by it before this is (§5.4.2). */
   termStart: LogIndex
   readonly reads: Reads
@@ -149,6 +151,7 @@ export function createState(init: RaftInit): RaftState {
     heardAt: Number.NEGATIVE_INFINITY,
     votes: new Map(),
     peers: [],
+    commitAtLastTurn: 0,
     termStart: 0,
     reads: { round: 0, waiting: [], pending: [], count: 0 },
     lease: { stamps: [], isGivenUp: false },

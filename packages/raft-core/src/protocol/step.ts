@@ -5,6 +5,7 @@ import {
   handleAppendEntriesReply,
   refuseStaleLeader,
 } from './append-entries.ts'
+import { learnCommitted } from './commit.ts'
 import { ignore } from './effects.ts'
 import { handleHeartbeat, handleHeartbeatReply } from './heartbeat.ts'
 import { oweLease } from './lease.ts'
@@ -58,7 +59,11 @@ function disturbs(raft: RaftState, message: ProtocolMessage): boolean {
 /** The sender leads its term if it says what only a leader says. */
 function leaderSpeaking(message: ProtocolMessage): NodeId | null {
   const { type } = message
-  const speaks = type === 'append-entries' || type === 'heartbeat' || type === 'install-snapshot'
+  const speaks =
+    type === 'append-entries' ||
+    type === 'commit' ||
+    type === 'heartbeat' ||
+    type === 'install-snapshot'
   return speaks ? message.from : null
 }
 
@@ -91,6 +96,9 @@ function dispatch(raft: RaftState, message: ProtocolMessage): void {
     case 'append-entries':
       if (!follow(raft, message)) return
       return handleAppendEntries(raft, message)
+    case 'commit':
+      if (!follow(raft, message)) return
+      return learnCommitted(raft, message)
     case 'heartbeat':
       if (!follow(raft, message)) return
       return handleHeartbeat(raft, message)

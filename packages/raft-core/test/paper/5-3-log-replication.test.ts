@@ -10,9 +10,19 @@ import {
   heartbeat,
   only,
   refused,
+  text,
   voters,
 } from '../support/messages.ts'
-import { diskWith, server } from '../support/server.ts'
+import { diskWith, type Server, server } from '../support/server.ts'
+
+/** A leader whose only entry after the no-op is on its own disk, and acknowledged by nobody else. */
+function leaderWithOneEntryOnItsWay(): Server {
+  const a = server()
+  a.lead()
+  for (const id of ['b', 'c']) a.receive(accepted({ from: id, term: 2, index: 2 }))
+  a.propose('x')
+  return a
+}
 
 describe('§5.3 log replication: the leader', () => {
   test('appends a command to its log and sends it to every other server at once', () => {
@@ -112,7 +122,7 @@ describe('§5.3 log replication: the leader', () => {
     cluster.deliver(ofType('append-entries'))
     cluster.deliver(ofType('append-entries-reply'))
     expect(cluster.at('a').state).toEqual(['x'])
-    expect(cluster.drop(ofType('append-entries'))).toBe(2)
+    expect(cluster.drop(ofType('commit'))).toBe(2)
     cluster.stabilize()
     expect(cluster.at('b').state).toEqual([])
     cluster.tick(1)
@@ -126,14 +136,47 @@ describe('§5.3 log replication: the leader', () => {
     cluster.propose('a', 'x')
     cluster.deliver()
     cluster.deliver()
-    expect(cluster.network.filter(ofType('append-entries'))).toMatchObject([
-      { to: 'b', entries: [], commitIndex: 3 },
-      { to: 'c', entries: [], commitIndex: 3 },
+    expect(cluster.network).toMatchObject([
+      { type: 'commit', to: 'b', commitIndex: 3 },
+      { type: 'commit', to: 'c', commitIndex: 3 },
     ])
     cluster.stabilize()
     cluster.at('a').input(() => {})
     cluster.collect()
     expect(cluster.network).toEqual([])
+  })
+
+  test('says what is committed in a turn of its own, after those who wait for it are answered', () => {
+    const { raft } = leaderWithOneEntryOnItsWay()
+    raft.step(accepted({ from: 'b', term: 2, index: 3 }))
+    expect(raft.effects()).toMatchObject({ messages: [], more: true })
+    expect(raft.committedEntries(3, Infinity)).toHaveLength(1)
+    expect(raft.effects()).toMatchObject({
+      messages: [{ type: 'commit', to: 'b', commitIndex: 3 }],
+      more: false,
+    })
+  })
+
+  test('or with entries that came in the meantime, and then in no other way', () => {
+    const { raft } = leaderWithOneEntryOnItsWay()
+    raft.step(accepted({ from: 'b', term: 2, index: 3 }))
+    expect(raft.effects().more).toBe(true)
+    raft.propose([text('y')])
+    const { messages, more } = raft.effects()
+    expect(messages).toMatchObject([
+      { type: 'append-entries', to: 'b', commitIndex: 3 },
+      { type: 'append-entries', to: 'c', commitIndex: 3 },
+    ])
+    expect(more).toBe(false)
+  })
+
+  test('tells a follower no more than what that follower holds', () => {
+    const { raft } = leaderWithOneEntryOnItsWay()
+    raft.step(accepted({ from: 'b', term: 2, index: 3 }))
+    raft.effects()
+    expect(raft.effects().messages).toMatchObject([{ type: 'commit', to: 'b' }])
+    raft.step(accepted({ from: 'c', term: 2, index: 3 }))
+    expect(raft.effects().messages).toMatchObject([{ type: 'commit', to: 'c', commitIndex: 3 }])
   })
 
   test('retries without end until every follower stores every entry', () => {

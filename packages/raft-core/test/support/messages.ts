@@ -2,6 +2,7 @@ import { encodeMembership } from '../../src/codec/records.ts'
 import type {
   AppendEntries,
   AppendEntriesReply,
+  Commit,
   Heartbeat,
   HeartbeatReply,
   InstallSnapshot,
@@ -107,6 +108,11 @@ export const refused = (
   index: way.index,
   hint: position(way.hint),
   round: way.round ?? 0,
+})
+
+export const commit = (way: Way & { readonly commit?: LogIndex }): Commit => ({
+  ...header('commit', way),
+  commitIndex: way.commit ?? 0,
 })
 
 export const heartbeat = (

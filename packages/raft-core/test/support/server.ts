@@ -141,6 +141,7 @@ export class Server {
     if (this.writing !== null && !this.slowDisk) this.#persist()
     if (this.fetches.length > 0 && !this.slowReads) this.answerFetch()
     if (!this.slowMachine) this.apply()
+    if (effects.more) this.#carryOut()
   }
 
   #persist(): void {

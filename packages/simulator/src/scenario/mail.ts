@@ -34,6 +34,8 @@ function said(message: Message): string {
       return message.accepted
         ? ` accepts up to ${message.index}`
         : ` refuses ${message.index}, try ${place(message.hint)}`
+    case 'commit':
+      return ` up to ${message.commitIndex}`
     case 'heartbeat':
       return `, commit ${message.commitIndex}`
     case 'pre-vote-reply':

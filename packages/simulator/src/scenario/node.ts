@@ -117,7 +117,7 @@ export class ScenarioNode {
   work(): readonly Parcel[] {
     const parcels: Parcel[] = []
     for (let busy = this.isUp; busy;) {
-      const { messages, append, fetches, snapshots, reads } = this.raft.effects()
+      const { messages, append, fetches, snapshots, reads, more } = this.raft.effects()
       for (const message of messages) parcels.push({ message })
       for (const { id, index } of reads) this.#settings.onRead(id, index)
       this.#unfinishedReads.push(...fetches)
@@ -126,7 +126,7 @@ export class ScenarioNode {
       if (append !== null) this.#unfinishedWrite = append
       const wrote = !this.stalled.has('disk') && this.finishWrite()
       const applied = !this.stalled.has('machine') && this.#apply()
-      busy = messages.length > 0 || fetched || wrote || applied
+      busy = messages.length > 0 || fetched || wrote || applied || more
     }
     return parcels
   }
