@@ -4,13 +4,7 @@ import type { Peer } from '@coracle/raft-core'
 import { type AuthToken, parseAuthToken } from './auth-token.ts'
 import { type Beginning, beginningIfAny, beginningOf } from './config/beginning.ts'
 import { idleSecurity, type Security, securityOf } from './config/security.ts'
-import {
-  advertisedClientUrls,
-  type Endpoint,
-  endpointsIfAny,
-  listenEndpoint,
-  urls,
-} from './config/urls.ts'
+import { advertisedClientUrls, type Endpoint, listenEndpoints } from './config/urls.ts'
 import { parseDuration } from './duration.ts'
 import { CORRUPT_CHECK } from './flags/feature-gates.ts'
 import type { Settings } from './flags.ts'
@@ -25,7 +19,7 @@ export interface ServerConfig extends Beginning, Security {
   readonly advertiseClientUrls: readonly string[]
   /** For metrics and health checks only. */
   readonly listenMetrics: readonly Endpoint[]
-  readonly listenPeers: Endpoint
+  readonly listenPeers: readonly Endpoint[]
   readonly clusterToken: string
   /** False: the cluster runs already, and this member waits to be added to it. */
   readonly isNewCluster: boolean
@@ -85,16 +79,15 @@ export function resolveConfig(
   const { name } = settings
   if (name === '') throw new UsageError('--name must not be empty')
   checkTimes(settings)
-  const listenClients = urls(settings, 'listen-client-urls').map(listenEndpoint)
-  const listenPeers = urls(settings, 'listen-peer-urls').map(listenEndpoint)
-  const [listenPeer] = listenPeers
-  if (listenPeer === undefined || listenPeers.length > 1)
-    throw new UsageError('--listen-peer-urls must be one URL')
+  const {
+    'listen-client-urls': listenClients,
+    'listen-client-http-urls': listenHttp,
+    'listen-metrics-urls': listenMetrics,
+    'listen-peer-urls': listenPeers,
+  } = listenEndpoints(settings)
   const dataDir = dataDirOf(settings)
-  const listenHttp = endpointsIfAny(settings, 'listen-client-http-urls')
-  const listenMetrics = endpointsIfAny(settings, 'listen-metrics-urls')
   const clients = [...listenClients, ...listenHttp, ...listenMetrics]
-  const listening = { clients, peers: listenPeer, dataDir }
+  const listening = { clients, peers: listenPeers, dataDir }
   return {
     name,
     dataDir,
@@ -102,7 +95,7 @@ export function resolveConfig(
     advertiseClientUrls: advertisedClientUrls(settings),
     listenHttp,
     listenMetrics,
-    listenPeers: listenPeer,
+    listenPeers,
     ...securityOf(settings, listening),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
     clusterToken: settings['initial-cluster-token'],

@@ -1,17 +1,15 @@
 /** What went wrong, in one sentence for whoever runs the member. */
 import { StorageError } from '@coracle/storage-level'
 import { DirectoryError } from './identity.ts'
+import { SocketError } from './sockets.ts'
 import { CertificateError } from './tls/certificates.ts'
+
+const SENTENCES = [StorageError, DirectoryError, SocketError, CertificateError]
 
 /** Errors that are sentences stand alone; of others, the causes tell more than "could not start". */
 export function explain(error: unknown): string {
   const chain = causes(error)
-  const sentence = chain.find(
-    (each) =>
-      each instanceof StorageError ||
-      each instanceof DirectoryError ||
-      each instanceof CertificateError,
-  )
+  const sentence = chain.find((each) => SENTENCES.some((Sentence) => each instanceof Sentence))
   if (sentence !== undefined) return sentence.message
   const taken = chain.find((each) => isTaken(each))
   if (taken !== undefined)

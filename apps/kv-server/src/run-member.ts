@@ -17,6 +17,7 @@ import { addressOfUrls } from './peers/addresses.ts'
 import { takePlace } from './peers/joining.ts'
 import { peerServer } from './peers/peer-server.ts'
 import { type Server, startServer } from './server.ts'
+import { clearSockets } from './sockets.ts'
 import { openSecurity } from './tls/security.ts'
 
 const OK = 0
@@ -75,6 +76,7 @@ async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): 
       ? await takePlace(flags, security.askingPeers())
       : withIdentity(flags, identity)
   if (flags.forceNewCluster) await beginAnew(config, identity, log)
+  await clearSockets(config)
   using peers = peerServer(config)
   const storage = storageOf(config)
   const transport = transportOf(config, {
@@ -138,7 +140,7 @@ function announce(config: ServerConfig, log: Log): void {
       'member-id': config.member.nodeId,
       'cluster-id': config.clusterId.toString(16),
       'listen-client': config.listenClients.map(formatEndpoint),
-      'listen-peer': formatEndpoint(config.listenPeers),
+      'listen-peer': config.listenPeers.map(formatEndpoint),
       'peer-transport': config.peerTransport,
       'initial-members': config.initialMembers.map(({ name, nodeId }) => `${name}=${nodeId}`),
     },

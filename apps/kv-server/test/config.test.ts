@@ -31,7 +31,7 @@ describe('what flags mean together', () => {
         { host: '10.0.1.10', port: 2379, isSecure: false },
         { host: '127.0.0.1', port: 2379, isSecure: false },
       ],
-      listenPeers: { host: '10.0.1.10', port: 2380 },
+      listenPeers: [{ host: '10.0.1.10', port: 2380 }],
       advertiseClientUrls: ['http://10.0.1.10:2379'],
       isNewCluster: true,
       fsync: true,
@@ -67,6 +67,31 @@ describe('what flags mean together', () => {
       jsonGateway: false,
       corsOrigins: ['https://a.example', 'https://b.example'],
       hostWhitelist: ['localhost'],
+    })
+  })
+
+  test('every URL to listen on counts, once, and sockets are among them', () => {
+    const config = configOf(
+      '--listen-peer-urls=http://10.0.1.10:2380,http://[::1]:2380,unix://localhost:2380',
+      '--listen-client-urls=http://10.0.1.10:2379,unix:///run/coracle.sock',
+      '--listen-client-http-urls=http://127.0.0.1:1,http://127.0.0.1:2,http://127.0.0.1:1',
+      '--listen-metrics-urls=unix:///run/metrics.sock, http://127.0.0.1:3',
+      '--advertise-client-urls=http://a.example:2379,http://b.example:2379',
+    )
+    const isSecure = false
+    expect(config).toMatchObject({
+      listenPeers: [
+        { host: '10.0.1.10', port: 2380, isSecure },
+        { host: '::1', port: 2380, isSecure },
+        { path: 'localhost:2380', isSecure },
+      ],
+      listenClients: [
+        { host: '10.0.1.10', port: 2379, isSecure },
+        { path: '/run/coracle.sock', isSecure },
+      ],
+      listenHttp: [{ port: 1 }, { port: 2 }],
+      listenMetrics: [{ path: '/run/metrics.sock' }, { port: 3 }],
+      advertiseClientUrls: ['http://a.example:2379', 'http://b.example:2379'],
     })
   })
 
@@ -143,9 +168,21 @@ describe('what contradicts itself is refused with one clear line', () => {
     [['--listen-client-urls', 'http://localhost:99999'], 'needs URLs of the form'],
     [['--listen-client-urls', 'http://example.com:2379'], 'expected IP in URL for binding'],
     [['--listen-client-urls', 'https://localhost:2379'], 'TLS key/cert (--cert-file, --key-file)'],
-    [['--listen-client-urls', 'unix://localhost:2379'], 'unix is not supported'],
+    [['--listen-client-urls', 'ftp://localhost:2379'], '--listen-client-urls needs URLs of the'],
+    [['--listen-client-urls', 'unix://'], '--listen-client-urls needs URLs of the form'],
+    [['--listen-client-urls', `unix:///${'x'.repeat(103)}`], 'paths of at most 103 bytes'],
+    [['--listen-client-urls', 'unixs:///run/s'], 'TLS key/cert (--cert-file, --key-file)'],
+    [['--listen-peer-urls', 'unixs:///run/s'], 'TLS key/cert (--peer-cert-file, --peer-key-file)'],
+    [['--listen-peer-urls='], '--listen-peer-urls needs URLs of the form'],
+    [
+      ['--listen-client-urls=http://127.0.0.1:1,https://localhost:1'],
+      '--listen-client-urls=http://127.0.0.1:1 and --listen-client-urls=https://localhost:1 are the same place',
+    ],
+    [
+      ['--listen-metrics-urls=http://127.0.0.1:2379'],
+      '--listen-metrics-urls=http://127.0.0.1:2379 are the same place',
+    ],
     [['--listen-client-urls', 'http://0.0.0.0:2379'], '--advertise-client-urls is required'],
-    [['--listen-peer-urls', 'http://127.0.0.1:1,http://127.0.0.1:2'], 'must be one URL'],
     [['--name='], '--name must not be empty'],
   ])('%j', (args, message) => {
     expect(() => configOf(...args)).toThrow(message)

@@ -222,7 +222,7 @@ describe('what people run is understood unchanged', () => {
         { host: '10.0.0.5', port: 2379, isSecure: true },
       ],
       listenMetrics: [{ host: '127.0.0.1', port: 2381, isSecure: false }],
-      listenPeers: { host: '10.0.0.5', port: 2380, isSecure: true },
+      listenPeers: [{ host: '10.0.0.5', port: 2380, isSecure: true }],
       clientTls: { requiresCertificate: true, trustedCaFile: '/etc/kubernetes/pki/etcd/ca.crt' },
       peerTls: { requiresCertificate: true, certFile: '/etc/kubernetes/pki/etcd/peer.crt' },
       clientCertAuth: true,
@@ -278,6 +278,6 @@ describe('what people run is understood unchanged', () => {
       '--enable-v2',
       '--logger=zap',
     ])
-    expect(config.listenClients.map(({ port }) => port)).toEqual([2379, 4001])
+    expect(config.listenClients).toMatchObject([{ port: 2379 }, { port: 4001 }])
   })
 })

@@ -2,7 +2,7 @@
 import type { Settings } from '../flags.ts'
 import { clientTlsOf, idleTls, peerTlsOf, type TlsConfig } from '../tls/tls-config.ts'
 import { UsageError } from '../usage.ts'
-import { advertisedClientUrls, type Endpoint, urls } from './urls.ts'
+import { advertisedClientUrls, type Endpoint, hostOf, urls } from './urls.ts'
 
 export interface Security {
   /** Null: no URL of clients is one of HTTPS. */
@@ -13,7 +13,7 @@ export interface Security {
 export interface Listening {
   /** All kinds of them. */
   readonly clients: readonly Endpoint[]
-  readonly peers: Endpoint
+  readonly peers: readonly Endpoint[]
   readonly dataDir: string
 }
 
@@ -29,7 +29,7 @@ export function securityOf(settings: Settings, listening: Listening): Security {
   const peerTls = peerTlsOf(settings, {
     dataDir,
     isWanted: wanted.members,
-    hosts: hostsOf([peers], urls(settings, 'initial-advertise-peer-urls')),
+    hosts: hostsOf(peers, urls(settings, 'initial-advertise-peer-urls')),
   })
   if (clientTls === null && wanted.clients)
     throw new UsageError(
@@ -48,12 +48,13 @@ export function idleSecurity(settings: Settings, listening: Listening): readonly
 }
 
 function wantedBy({ clients, peers }: Listening): Parameters<typeof idleTls>[1] {
-  return { clients: clients.some(({ isSecure }) => isSecure), members: peers.isSecure }
+  const isOne = ({ isSecure }: Endpoint): boolean => isSecure
+  return { clients: clients.some(isOne), members: peers.some(isOne) }
 }
 
 function hostsOf(endpoints: readonly Endpoint[], advertised: readonly string[]): readonly string[] {
   return [
-    ...endpoints.map(({ host }) => host),
-    ...advertised.map((url) => new URL(url).hostname.replaceAll(/[[\]]/g, '')),
+    ...endpoints.map((endpoint) => ('path' in endpoint ? 'localhost' : endpoint.host)),
+    ...advertised.map(hostOf),
   ]
 }

@@ -66,5 +66,6 @@ async function placeOf(
 ): Promise<string | null> {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined || !checksCallerAddress) return null
-  return objectionToPlace(certificate, socket.remoteAddress ?? '', resolver)
+  // Whoever comes by a socket in the file system has no address, and is on this host.
+  return objectionToPlace(certificate, socket.remoteAddress ?? '127.0.0.1', resolver)
 }
