@@ -3,8 +3,10 @@ import type { AutoCompaction } from '@coracle/etcd-api'
 import type { Peer } from '@coracle/raft-core'
 import { type AuthToken, parseAuthToken } from './auth-token.ts'
 import { type Beginning, beginningIfAny, beginningOf } from './config/beginning.ts'
+import { idleDiscovery, srvDomainOf } from './config/discovery.ts'
 import { idleSecurity, type Security, securityOf } from './config/security.ts'
-import { advertisedClientUrls, type Endpoint, listenEndpoints } from './config/urls.ts'
+import { advertisedClientUrls, type Endpoint, listenEndpoints, urls } from './config/urls.ts'
+import type { SrvDomain } from './discovery/srv.ts'
 import { parseDuration } from './duration.ts'
 import { CORRUPT_CHECK } from './flags/feature-gates.ts'
 import type { Settings } from './flags.ts'
@@ -20,7 +22,11 @@ export interface ServerConfig extends Beginning, Security {
   /** For metrics and health checks only. */
   readonly listenMetrics: readonly Endpoint[]
   readonly listenPeers: readonly Endpoint[]
+  /** Where members reach this one, as it says itself: it is found by them among those that found. */
+  readonly advertisePeerUrls: readonly string[]
   readonly clusterToken: string
+  /** Who founds the cluster is to be found there, and only this member is known yet. Null: they are. */
+  readonly srvDomain: SrvDomain | null
   /** False: the cluster runs already, and this member waits to be added to it. */
   readonly isNewCluster: boolean
   /** Where other members are found, for one that waits to be added and knows nobody yet. */
@@ -79,6 +85,7 @@ export function resolveConfig(
   const { name } = settings
   if (name === '') throw new UsageError('--name must not be empty')
   checkTimes(settings)
+  const srvDomain = srvDomainOf(settings)
   const {
     'listen-client-urls': listenClients,
     'listen-client-http-urls': listenHttp,
@@ -87,7 +94,12 @@ export function resolveConfig(
   } = listenEndpoints(settings)
   const dataDir = dataDirOf(settings)
   const clients = [...listenClients, ...listenHttp, ...listenMetrics]
-  const listening = { clients, peers: listenPeers, dataDir }
+  const listening = {
+    clients,
+    peers: listenPeers,
+    dataDir,
+    srvDomain: srvDomain?.domain ?? null,
+  }
   return {
     name,
     dataDir,
@@ -98,7 +110,9 @@ export function resolveConfig(
     listenPeers,
     ...securityOf(settings, listening),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
+    advertisePeerUrls: urls(settings, 'initial-advertise-peer-urls'),
     clusterToken: settings['initial-cluster-token'],
+    srvDomain,
     contacts: [],
     forceNewCluster: settings['force-new-cluster'],
     strictReconfigCheck: settings['strict-reconfig-check'],
@@ -130,7 +144,7 @@ export function resolveConfig(
     hostWhitelist: list(settings['host-whitelist']),
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
-    remarks: idleSecurity(settings, listening),
+    remarks: [...idleSecurity(settings, listening), ...idleDiscovery(settings)],
   }
 }
 

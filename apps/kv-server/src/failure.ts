@@ -1,10 +1,11 @@
 /** What went wrong, in one sentence for whoever runs the member. */
 import { StorageError } from '@coracle/storage-level'
+import { DiscoveryError } from './discovery/srv.ts'
 import { DirectoryError } from './identity.ts'
 import { SocketError } from './sockets.ts'
 import { CertificateError } from './tls/certificates.ts'
 
-const SENTENCES = [StorageError, DirectoryError, SocketError, CertificateError]
+const SENTENCES = [StorageError, DirectoryError, DiscoveryError, SocketError, CertificateError]
 
 /** Errors that are sentences stand alone; of others, the causes tell more than "could not start". */
 export function explain(error: unknown): string {

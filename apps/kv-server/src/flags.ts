@@ -46,8 +46,10 @@ const ALL_NAMES: readonly string[] = [
 ]
 
 const DESCRIPTION = `One member of a distributed key-value store that speaks the etcd v3 API.
-A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins. With --config-file,
-a file in YAML has the last word on all of them. Flags of etcd that have no meaning here are taken, too.`
+A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins.
+With --config-file, a file in YAML has the last word on all of them.
+Flags of etcd that have no meaning here are taken, too. URLs may be several, with commas.
+'snapshot --help' tells of what can be done with a snapshot.`
 
 /** Variables of etcd that are no flags, and ask for nothing here. */
 const OTHER_VARIABLES = ['ETCD_UNSUPPORTED_ARCH', 'ETCD_VERIFY']

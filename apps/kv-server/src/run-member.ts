@@ -2,6 +2,8 @@
 import { RaftError, recoverCluster } from '@coracle/raft-core'
 import type { ServerConfig } from './config.ts'
 import { formatEndpoint } from './config/urls.ts'
+import { systemDns } from './discovery/dns.ts'
+import { settleBeginning } from './discovery/settle.ts'
 import { explain } from './failure.ts'
 import {
   claimDirectory,
@@ -73,7 +75,10 @@ async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): 
   using security = await openSecurity(flags, log)
   const config =
     identity === null
-      ? await takePlace(flags, security.askingPeers())
+      ? await takePlace(
+          await settleBeginning(flags, { dns: systemDns(), log }),
+          security.askingPeers(),
+        )
       : withIdentity(flags, identity)
   if (flags.forceNewCluster) await beginAnew(config, identity, log)
   await clearSockets(config)

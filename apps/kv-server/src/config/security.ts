@@ -15,19 +15,22 @@ export interface Listening {
   readonly clients: readonly Endpoint[]
   readonly peers: readonly Endpoint[]
   readonly dataDir: string
+  readonly srvDomain: string | null
 }
 
 /** Throws a {@link UsageError} if a URL is one of HTTPS, and there is no certificate for it. */
 export function securityOf(settings: Settings, listening: Listening): Security {
-  const { clients, peers, dataDir } = listening
+  const { clients, peers, dataDir, srvDomain } = listening
   const wanted = wantedBy(listening)
   const clientTls = clientTlsOf(settings, {
     dataDir,
+    srvDomain,
     isWanted: wanted.clients,
     hosts: hostsOf(clients, advertisedClientUrls(settings)),
   })
   const peerTls = peerTlsOf(settings, {
     dataDir,
+    srvDomain,
     isWanted: wanted.members,
     hosts: hostsOf(peers, urls(settings, 'initial-advertise-peer-urls')),
   })

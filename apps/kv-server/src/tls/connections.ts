@@ -37,6 +37,7 @@ export function peerSecurity(
     // As in etcd: certificates that every member makes for itself hide what is said, and prove nothing.
     rejectUnauthorized: config.selfSigned === null,
     whenCalling: { crl: undefined, ...calling },
+    ...(config.serverName === null ? {} : { servername: config.serverName }),
     checkServerIdentity: (host, certificate) => checkPeer(host, certificate, config),
     async checkCaller(socket) {
       const objection = objectionOf(socket, config) ?? (await placeOf(socket, config, resolver))

@@ -67,8 +67,10 @@ class MemberSecurity implements Security {
       whenCalling,
       checkServerIdentity,
       rejectUnauthorized = true,
+      servername,
     } = peerSecurity(config, material)
-    return { ...whenCalling, checkServerIdentity, rejectUnauthorized }
+    const named = servername === undefined ? {} : { servername }
+    return { ...whenCalling, ...named, checkServerIdentity, rejectUnauthorized }
   }
 
   renewClients(server: Pick<EtcdServer, 'setSecureContext'>): void {

@@ -15,6 +15,8 @@ export interface TlsConfig {
   /** Whose certificates count. Null: those that Node trusts by itself. */
   readonly trustedCaFile: string | null
   readonly crlFile: string | null
+  /** What certificates of whom this member calls must be for. Null: the host in their URL. */
+  readonly serverName: string | null
   /** Whoever connects must show a certificate. */
   readonly requiresCertificate: boolean
   /** Empty: any. */
@@ -34,6 +36,8 @@ export interface Surroundings {
   readonly dataDir: string
   /** Whether any URL of this side is one of HTTPS. */
   readonly isWanted: boolean
+  /** Where members are found by DNS. Null: they are not. */
+  readonly srvDomain: string | null
   /** What a certificate made here is for. */
   readonly hosts: readonly string[]
 }
@@ -51,6 +55,7 @@ export function clientTlsOf(settings: SecuritySettings, around: Surroundings): T
     ...files,
     side: 'clients',
     calling: null,
+    serverName: null,
     trustedCaFile,
     crlFile: settings['client-crl-file'] || null,
     // As in etcd, whoever names an authority means it.
@@ -89,6 +94,8 @@ export function peerTlsOf(settings: SecuritySettings, around: Surroundings): Tls
     ...files,
     side: 'members',
     calling: pairOf(settings, 'peer-client-cert-file', 'peer-client-key-file'),
+    // As in etcd: the names in SRV records are whatever DNS says, and public authorities sign for all.
+    serverName: isAuto || trustedCaFile !== null ? null : around.srvDomain,
     trustedCaFile,
     crlFile: settings['peer-crl-file'] || null,
     requiresCertificate,
