@@ -71,6 +71,7 @@ export interface ServerConfig extends Beginning, Security {
 }
 
 const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3
+const DEFAULT_SNAPSHOT_ENTRIES = 10_000
 /** etcd's own limit: beyond it, the loss of a leader goes unnoticed for too long. */
 const MAX_ELECTION_MS = 50_000
 
@@ -124,7 +125,8 @@ export function resolveConfig(
     heartbeatMs: settings['heartbeat-interval'],
     electionMs: settings['election-timeout'],
     preVote: settings['pre-vote'],
-    snapshotEntries: settings['snapshot-count'],
+    // As in etcd.
+    snapshotEntries: settings['snapshot-count'] || DEFAULT_SNAPSHOT_ENTRIES,
     keepEntries: settings['snapshot-catchup-entries'],
     maxRequestBytes: settings['max-request-bytes'],
     maxTxnOps: settings['max-txn-ops'],
@@ -205,6 +207,10 @@ function checkTimes(settings: Settings): void {
     )
 }
 
+/** None for an empty text: an empty item would be the name of nobody, and keep everybody out. */
 function list(text: string): readonly string[] {
-  return text.split(',').map((item) => item.trim())
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }

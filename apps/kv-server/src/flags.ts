@@ -124,8 +124,10 @@ function givenInFile(path: string, outside: Given, warnings: string[]): Given {
   for (const [name, { by }] of outside)
     if (name !== CONFIG_FILE) warnings.push(`${by} is ignored: the configuration is in ${path}`)
   const given: Given = new Map()
-  const isDuration = (name: string): boolean =>
-    Object.hasOwn(FLAGS, name) && FLAGS[name as FlagName].value === 'duration'
+  const isDuration = (key: string): boolean => {
+    const name = OLD_NAMES.get(key) ?? key
+    return Object.hasOwn(FLAGS, name) && FLAGS[name as FlagName].value === 'duration'
+  }
   for (const { name, text, line } of readConfigFile(path, { names: ALL_NAMES, isDuration })) {
     const by = `${path}:${line}: ${name}`
     if (name === CONFIG_FILE) throw new ConfigFileError(`${by} cannot stand in a file`)

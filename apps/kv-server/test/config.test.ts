@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { loadAuthToken } from '../src/auth-token.ts'
 import { resolveConfig, type ServerConfig } from '../src/config.ts'
 import { parseCommandLine } from '../src/flags.ts'
 
@@ -68,6 +69,24 @@ describe('what flags mean together', () => {
       corsOrigins: ['https://a.example', 'https://b.example'],
       hostWhitelist: ['localhost'],
     })
+  })
+
+  test('nothing is not the name of an origin or a host, and 0 entries are the default, as in etcd', () => {
+    expect(configOf('--cors=', '--host-whitelist=', '--snapshot-count=0')).toMatchObject({
+      corsOrigins: [],
+      hostWhitelist: [],
+      snapshotEntries: 10_000,
+    })
+  })
+
+  test('what is said of TLS where there is none is told to be idle', () => {
+    expect(configOf('--trusted-ca-file=ca', '--client-crl-file=crl').remarks).toEqual([
+      'TLS for clients: no URL to listen on is one of https, so --trusted-ca-file, --client-crl-file: ignored',
+    ])
+    expect(configOf('--peer-cert-allowed-cn=member').remarks).toEqual([
+      'TLS for members: no URL to listen on is one of https, so --peer-cert-allowed-cn: for calling only',
+    ])
+    expect(configOf().remarks).toEqual([])
   })
 
   test('every URL to listen on counts, once, and sockets are among them', () => {
@@ -190,6 +209,13 @@ describe('what contradicts itself is refused with one clear line', () => {
 })
 
 describe('--auth-token', () => {
+  test('that names a key which is not there says which', async () => {
+    const { authToken } = configOf('--auth-token=jwt,sign-method=RS256,priv-key=/no/such.key')
+    await expect(loadAuthToken(authToken)).rejects.toThrow(
+      '--auth-token names the key /no/such.key, which cannot be read',
+    )
+  })
+
   test('is simple unless it is jwt, with what etcd takes', () => {
     expect(configOf()).toMatchObject({
       authToken: { type: 'simple' },

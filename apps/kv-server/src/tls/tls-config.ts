@@ -111,15 +111,40 @@ export function idleTls(
   settings: SecuritySettings,
   isWanted: { readonly clients: boolean; readonly members: boolean },
 ): readonly string[] {
-  const of = (prefix: '' | 'peer-'): boolean =>
-    settings[`${prefix}cert-file`] !== '' ||
-    settings[prefix === '' ? 'auto-tls' : 'peer-auto-tls'] ||
-    settings[prefix === '' ? 'client-cert-auth' : 'peer-client-cert-auth']
-  const idle = 'no URL to listen on is one of https: certificate and key are'
+  const given = (names: readonly (keyof SecuritySettings)[]): readonly string[] =>
+    names.filter((name) => isGiven(settings[name])).map((name) => `--${name}`)
+  const clients = isWanted.clients ? [] : given(CLIENT_TLS)
+  const members = isWanted.members ? [] : given(PEER_TLS)
+  const idle = 'no URL to listen on is one of https'
   return [
-    ...(of('') && !isWanted.clients ? [`TLS for clients: ${idle} ignored`] : []),
-    ...(of('peer-') && !isWanted.members ? [`TLS for members: ${idle} for calling only`] : []),
+    ...(clients.length > 0 ? [`TLS for clients: ${idle}, so ${clients.join(', ')}: ignored`] : []),
+    ...(members.length > 0
+      ? [`TLS for members: ${idle}, so ${members.join(', ')}: for calling only`]
+      : []),
   ]
+}
+
+const CLIENT_TLS = [
+  'cert-file',
+  'auto-tls',
+  'client-cert-auth',
+  'trusted-ca-file',
+  'client-crl-file',
+  'client-cert-allowed-hostname',
+] as const
+
+const PEER_TLS = [
+  'peer-cert-file',
+  'peer-auto-tls',
+  'peer-client-cert-auth',
+  'peer-trusted-ca-file',
+  'peer-crl-file',
+  'peer-cert-allowed-cn',
+  'peer-cert-allowed-hostname',
+] as const
+
+function isGiven(value: SecuritySettings[keyof SecuritySettings]): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== '' && value !== false
 }
 
 type FileFlag = {
