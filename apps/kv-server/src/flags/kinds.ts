@@ -108,8 +108,8 @@ export function onOff(initial: boolean, help: string): Flag<boolean> {
 }
 
 /** In all the ways in which Go's programs take it. Throws an InvalidArgumentError for anything else. */
-export function booleanIn(text: string): boolean {
-  if (/^(?:1|t|T|true|True|TRUE)$/.test(text)) return true
-  if (/^(?:0|f|F|false|False|FALSE)$/.test(text)) return false
+export function booleanIn(given: string): boolean {
+  if (/^(?:1|t|T|true|True|TRUE)$/.test(given)) return true
+  if (/^(?:0|f|F|false|False|FALSE)$/.test(given)) return false
   throw new InvalidArgumentError('must be true or false')
 }
