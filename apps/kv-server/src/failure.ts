@@ -24,7 +24,9 @@ interface Taken extends Error {
 }
 
 function isTaken(error: Error): error is Taken {
-  return 'code' in error && error.code === 'EADDRINUSE' && 'port' in error && 'address' in error
+  // The port of a socket in the file system is -1: its path is in the message already.
+  const hasPort = 'port' in error && 'address' in error && Number(error.port) > 0
+  return hasPort && 'code' in error && error.code === 'EADDRINUSE'
 }
 
 function causes(error: unknown): Error[] {
