@@ -52,7 +52,15 @@ export async function loadAuthToken(token: AuthToken): Promise<EtcdAuthOptions['
   return {
     method,
     ttlMs,
-    ...(publicKeyFile === null ? {} : { publicKey: await readFile(publicKeyFile) }),
-    ...(privateKeyFile === null ? {} : { privateKey: await readFile(privateKeyFile) }),
+    ...(publicKeyFile === null ? {} : { publicKey: await readKey(publicKeyFile) }),
+    ...(privateKeyFile === null ? {} : { privateKey: await readKey(privateKeyFile) }),
+  }
+}
+
+async function readKey(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new Error(`--auth-token names the key ${path}, which cannot be read`, { cause })
   }
 }

@@ -3,14 +3,10 @@ import type { AutoCompaction } from '@coracle/etcd-api'
 import type { Peer } from '@coracle/raft-core'
 import { type AuthToken, parseAuthToken } from './auth-token.ts'
 import { type Beginning, beginningIfAny, beginningOf } from './config/beginning.ts'
+import { idleDiscovery, srvDomainOf } from './config/discovery.ts'
 import { idleSecurity, type Security, securityOf } from './config/security.ts'
-import {
-  advertisedClientUrls,
-  type Endpoint,
-  endpointsIfAny,
-  listenEndpoint,
-  urls,
-} from './config/urls.ts'
+import { advertisedClientUrls, type Endpoint, listenEndpoints, urls } from './config/urls.ts'
+import type { SrvDomain } from './discovery/srv.ts'
 import { parseDuration } from './duration.ts'
 import { CORRUPT_CHECK } from './flags/feature-gates.ts'
 import type { Settings } from './flags.ts'
@@ -25,8 +21,12 @@ export interface ServerConfig extends Beginning, Security {
   readonly advertiseClientUrls: readonly string[]
   /** For metrics and health checks only. */
   readonly listenMetrics: readonly Endpoint[]
-  readonly listenPeers: Endpoint
+  readonly listenPeers: readonly Endpoint[]
+  /** Where members reach this one, as it says itself: it is found by them among those that found. */
+  readonly advertisePeerUrls: readonly string[]
   readonly clusterToken: string
+  /** Who founds the cluster is to be found there, and only this member is known yet. Null: they are. */
+  readonly srvDomain: SrvDomain | null
   /** False: the cluster runs already, and this member waits to be added to it. */
   readonly isNewCluster: boolean
   /** Where other members are found, for one that waits to be added and knows nobody yet. */
@@ -71,6 +71,7 @@ export interface ServerConfig extends Beginning, Security {
 }
 
 const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3
+const DEFAULT_SNAPSHOT_ENTRIES = 10_000
 /** etcd's own limit: beyond it, the loss of a leader goes unnoticed for too long. */
 const MAX_ELECTION_MS = 50_000
 
@@ -85,16 +86,21 @@ export function resolveConfig(
   const { name } = settings
   if (name === '') throw new UsageError('--name must not be empty')
   checkTimes(settings)
-  const listenClients = urls(settings, 'listen-client-urls').map(listenEndpoint)
-  const listenPeers = urls(settings, 'listen-peer-urls').map(listenEndpoint)
-  const [listenPeer] = listenPeers
-  if (listenPeer === undefined || listenPeers.length > 1)
-    throw new UsageError('--listen-peer-urls must be one URL')
+  const srvDomain = srvDomainOf(settings)
+  const {
+    'listen-client-urls': listenClients,
+    'listen-client-http-urls': listenHttp,
+    'listen-metrics-urls': listenMetrics,
+    'listen-peer-urls': listenPeers,
+  } = listenEndpoints(settings)
   const dataDir = dataDirOf(settings)
-  const listenHttp = endpointsIfAny(settings, 'listen-client-http-urls')
-  const listenMetrics = endpointsIfAny(settings, 'listen-metrics-urls')
   const clients = [...listenClients, ...listenHttp, ...listenMetrics]
-  const listening = { clients, peers: listenPeer, dataDir }
+  const listening = {
+    clients,
+    peers: listenPeers,
+    dataDir,
+    srvDomain: srvDomain?.domain ?? null,
+  }
   return {
     name,
     dataDir,
@@ -102,10 +108,12 @@ export function resolveConfig(
     advertiseClientUrls: advertisedClientUrls(settings),
     listenHttp,
     listenMetrics,
-    listenPeers: listenPeer,
+    listenPeers,
     ...securityOf(settings, listening),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
+    advertisePeerUrls: urls(settings, 'initial-advertise-peer-urls'),
     clusterToken: settings['initial-cluster-token'],
+    srvDomain,
     contacts: [],
     forceNewCluster: settings['force-new-cluster'],
     strictReconfigCheck: settings['strict-reconfig-check'],
@@ -117,7 +125,8 @@ export function resolveConfig(
     heartbeatMs: settings['heartbeat-interval'],
     electionMs: settings['election-timeout'],
     preVote: settings['pre-vote'],
-    snapshotEntries: settings['snapshot-count'],
+    // As in etcd.
+    snapshotEntries: settings['snapshot-count'] || DEFAULT_SNAPSHOT_ENTRIES,
     keepEntries: settings['snapshot-catchup-entries'],
     maxRequestBytes: settings['max-request-bytes'],
     maxTxnOps: settings['max-txn-ops'],
@@ -137,7 +146,7 @@ export function resolveConfig(
     hostWhitelist: list(settings['host-whitelist']),
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
-    remarks: idleSecurity(settings, listening),
+    remarks: [...idleSecurity(settings, listening), ...idleDiscovery(settings)],
   }
 }
 
@@ -198,6 +207,10 @@ function checkTimes(settings: Settings): void {
     )
 }
 
+/** None for an empty text: an empty item would be the name of nobody, and keep everybody out. */
 function list(text: string): readonly string[] {
-  return text.split(',').map((item) => item.trim())
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }

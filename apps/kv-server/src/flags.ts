@@ -46,8 +46,10 @@ const ALL_NAMES: readonly string[] = [
 ]
 
 const DESCRIPTION = `One member of a distributed key-value store that speaks the etcd v3 API.
-A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins. With --config-file,
-a file in YAML has the last word on all of them. Flags of etcd that have no meaning here are taken, too.`
+A flag can be set by a variable, too: --data-dir by ETCD_DATA_DIR. The flag wins.
+With --config-file, a file in YAML has the last word on all of them.
+Flags of etcd that have no meaning here are taken, too. URLs may be several, with commas.
+'snapshot --help' tells of what can be done with a snapshot.`
 
 /** Variables of etcd that are no flags, and ask for nothing here. */
 const OTHER_VARIABLES = ['ETCD_UNSUPPORTED_ARCH', 'ETCD_VERIFY']
@@ -122,8 +124,10 @@ function givenInFile(path: string, outside: Given, warnings: string[]): Given {
   for (const [name, { by }] of outside)
     if (name !== CONFIG_FILE) warnings.push(`${by} is ignored: the configuration is in ${path}`)
   const given: Given = new Map()
-  const isDuration = (name: string): boolean =>
-    Object.hasOwn(FLAGS, name) && FLAGS[name as FlagName].value === 'duration'
+  const isDuration = (key: string): boolean => {
+    const name = OLD_NAMES.get(key) ?? key
+    return Object.hasOwn(FLAGS, name) && FLAGS[name as FlagName].value === 'duration'
+  }
   for (const { name, text, line } of readConfigFile(path, { names: ALL_NAMES, isDuration })) {
     const by = `${path}:${line}: ${name}`
     if (name === CONFIG_FILE) throw new ConfigFileError(`${by} cannot stand in a file`)

@@ -27,7 +27,7 @@ export function transportOf(
     id: config.member.nodeId,
     // Members of another cluster may know this address from better days.
     cluster: config.clusterId.toString(16),
-    listen: config.listenPeers,
+    listen: config.listenPeers.map(({ isSecure, ...place }) => ({ ...place, secure: isSecure })),
     onHttp,
     ...security.forPeers,
     trace: (event: TcpEvent | GrpcEvent) => logPeerEvent(log, event),

@@ -2,6 +2,8 @@
 import { RaftError, recoverCluster } from '@coracle/raft-core'
 import type { ServerConfig } from './config.ts'
 import { formatEndpoint } from './config/urls.ts'
+import { systemDns } from './discovery/dns.ts'
+import { settleBeginning } from './discovery/settle.ts'
 import { explain } from './failure.ts'
 import {
   claimDirectory,
@@ -17,6 +19,7 @@ import { addressOfUrls } from './peers/addresses.ts'
 import { takePlace } from './peers/joining.ts'
 import { peerServer } from './peers/peer-server.ts'
 import { type Server, startServer } from './server.ts'
+import { clearSockets } from './sockets.ts'
 import { openSecurity } from './tls/security.ts'
 
 const OK = 0
@@ -72,9 +75,13 @@ async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): 
   using security = await openSecurity(flags, log)
   const config =
     identity === null
-      ? await takePlace(flags, security.askingPeers())
+      ? await takePlace(
+          await settleBeginning(flags, { dns: systemDns(), log }),
+          security.askingPeers(),
+        )
       : withIdentity(flags, identity)
   if (flags.forceNewCluster) await beginAnew(config, identity, log)
+  await clearSockets(config)
   using peers = peerServer(config)
   const storage = storageOf(config)
   const transport = transportOf(config, {
@@ -138,7 +145,7 @@ function announce(config: ServerConfig, log: Log): void {
       'member-id': config.member.nodeId,
       'cluster-id': config.clusterId.toString(16),
       'listen-client': config.listenClients.map(formatEndpoint),
-      'listen-peer': formatEndpoint(config.listenPeers),
+      'listen-peer': config.listenPeers.map(formatEndpoint),
       'peer-transport': config.peerTransport,
       'initial-members': config.initialMembers.map(({ name, nodeId }) => `${name}=${nodeId}`),
     },

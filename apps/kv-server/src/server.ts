@@ -19,7 +19,7 @@ import type { ServerConfig } from './config.ts'
 import { formatEndpoint, urlOf } from './config/urls.ts'
 import { DirectoryError } from './identity.ts'
 import type { Log } from './log.ts'
-import { addressOfUrls, overFirstUrls, urlsOfAddress } from './peers/addresses.ts'
+import { addressOfUrls, urlsOfAddress } from './peers/addresses.ts'
 import { compareWith, type Comparison, differing } from './peers/corruption.ts'
 import { forwardCall } from './peers/peer-client.ts'
 import type { PeerServer } from './peers/peer-server.ts'
@@ -75,7 +75,7 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     ...(config.isNewCluster ? { membership: foundersOf(config) } : {}),
     contacts: config.contacts,
     storage: metrics.measureStorage(storage),
-    transport: metrics.measureTransport(overFirstUrls(transport)),
+    transport: metrics.measureTransport(transport),
     stateMachine,
     trace(event) {
       metrics.trace(event)

@@ -19,9 +19,12 @@ export interface Alarm {
 /** All reject with gRPC's errors, whose message is etcd's text behind the code. */
 export interface Admin extends Disposable {
   members(): Promise<readonly Member[]>
-  add(peerUrl: string, options?: { readonly isLearner?: boolean }): Promise<Member>
+  add(
+    peerUrls: string | readonly string[],
+    options?: { readonly isLearner?: boolean },
+  ): Promise<Member>
   remove(id: string): Promise<readonly Member[]>
-  update(id: string, peerUrl: string): Promise<readonly Member[]>
+  update(id: string, peerUrls: string | readonly string[]): Promise<readonly Member[]>
   promote(id: string): Promise<readonly Member[]>
   moveLeader(id: string): Promise<void>
   defragment(): Promise<void>
@@ -109,17 +112,20 @@ export function adminOf(address: string): Admin {
   }
   return {
     members: () => changed('MemberList', 'MemberListRequest', { linearizable: true }),
-    async add(peerUrl, { isLearner = false } = {}) {
+    async add(peerUrls, { isLearner = false } = {}) {
       const { member } = await call<{ member: WireMember }>(
         'etcdserverpb.Cluster/MemberAdd',
         ['MemberAddRequest', 'MemberAddResponse'],
-        { peerURLs: [peerUrl], isLearner },
+        { peerURLs: [peerUrls].flat(), isLearner },
       )
       return memberOf(member)
     },
     remove: (id) => changed('MemberRemove', 'MemberId', { ID: decimal(id) }),
-    update: (id, peerUrl) =>
-      changed('MemberUpdate', 'MemberUpdateRequest', { ID: decimal(id), peerURLs: [peerUrl] }),
+    update: (id, peerUrls) =>
+      changed('MemberUpdate', 'MemberUpdateRequest', {
+        ID: decimal(id),
+        peerURLs: [peerUrls].flat(),
+      }),
     promote: (id) => changed('MemberPromote', 'MemberId', { ID: decimal(id) }),
     async moveLeader(id) {
       const request = { targetID: decimal(id) }

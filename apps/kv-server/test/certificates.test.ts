@@ -108,7 +108,7 @@ describe('flags of TLS', () => {
     if (line.type !== 'run') throw new Error(line.type)
     return line.settings
   }
-  const around = { dataDir: '/data', isWanted: true, hosts: ['127.0.0.1'] }
+  const around = { dataDir: '/data', isWanted: true, hosts: ['127.0.0.1'], srvDomain: null }
   const PAIR = ['--cert-file=/c', '--key-file=/k', '--peer-cert-file=/c', '--peer-key-file=/k']
 
   test('an authority means that certificates are required, as in etcd', () => {

@@ -97,6 +97,11 @@ watch-progress-notify-interval: 5s
     })
   })
 
+  test('has whole nanoseconds under old names, too', () => {
+    const text = 'experimental-watch-progress-notify-interval: 5000000000'
+    expect(read(text).config.watchProgressIntervalMs).toBe(5_000)
+  })
+
   test('is all that counts: flags and variables beside it are ignored, with a warning', () => {
     const { config, warnings } = read('name: in-file', ['--heartbeat-interval=50'], {
       ETCD_NAME: 'in-env',

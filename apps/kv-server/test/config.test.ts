@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { loadAuthToken } from '../src/auth-token.ts'
 import { resolveConfig, type ServerConfig } from '../src/config.ts'
 import { parseCommandLine } from '../src/flags.ts'
 
@@ -31,7 +32,7 @@ describe('what flags mean together', () => {
         { host: '10.0.1.10', port: 2379, isSecure: false },
         { host: '127.0.0.1', port: 2379, isSecure: false },
       ],
-      listenPeers: { host: '10.0.1.10', port: 2380 },
+      listenPeers: [{ host: '10.0.1.10', port: 2380 }],
       advertiseClientUrls: ['http://10.0.1.10:2379'],
       isNewCluster: true,
       fsync: true,
@@ -67,6 +68,49 @@ describe('what flags mean together', () => {
       jsonGateway: false,
       corsOrigins: ['https://a.example', 'https://b.example'],
       hostWhitelist: ['localhost'],
+    })
+  })
+
+  test('nothing is not the name of an origin or a host, and 0 entries are the default, as in etcd', () => {
+    expect(configOf('--cors=', '--host-whitelist=', '--snapshot-count=0')).toMatchObject({
+      corsOrigins: [],
+      hostWhitelist: [],
+      snapshotEntries: 10_000,
+    })
+  })
+
+  test('what is said of TLS where there is none is told to be idle', () => {
+    expect(configOf('--trusted-ca-file=ca', '--client-crl-file=crl').remarks).toEqual([
+      'TLS for clients: no URL to listen on is one of https, so --trusted-ca-file, --client-crl-file: ignored',
+    ])
+    expect(configOf('--peer-cert-allowed-cn=member').remarks).toEqual([
+      'TLS for members: no URL to listen on is one of https, so --peer-cert-allowed-cn: for calling only',
+    ])
+    expect(configOf().remarks).toEqual([])
+  })
+
+  test('every URL to listen on counts, once, and sockets are among them', () => {
+    const config = configOf(
+      '--listen-peer-urls=http://10.0.1.10:2380,http://[::1]:2380,unix://localhost:2380',
+      '--listen-client-urls=http://10.0.1.10:2379,unix:///run/coracle.sock',
+      '--listen-client-http-urls=http://127.0.0.1:1,http://127.0.0.1:2,http://127.0.0.1:1',
+      '--listen-metrics-urls=unix:///run/metrics.sock, http://127.0.0.1:3',
+      '--advertise-client-urls=http://a.example:2379,http://b.example:2379',
+    )
+    const isSecure = false
+    expect(config).toMatchObject({
+      listenPeers: [
+        { host: '10.0.1.10', port: 2380, isSecure },
+        { host: '::1', port: 2380, isSecure },
+        { path: 'localhost:2380', isSecure },
+      ],
+      listenClients: [
+        { host: '10.0.1.10', port: 2379, isSecure },
+        { path: '/run/coracle.sock', isSecure },
+      ],
+      listenHttp: [{ port: 1 }, { port: 2 }],
+      listenMetrics: [{ path: '/run/metrics.sock' }, { port: 3 }],
+      advertiseClientUrls: ['http://a.example:2379', 'http://b.example:2379'],
     })
   })
 
@@ -143,9 +187,21 @@ describe('what contradicts itself is refused with one clear line', () => {
     [['--listen-client-urls', 'http://localhost:99999'], 'needs URLs of the form'],
     [['--listen-client-urls', 'http://example.com:2379'], 'expected IP in URL for binding'],
     [['--listen-client-urls', 'https://localhost:2379'], 'TLS key/cert (--cert-file, --key-file)'],
-    [['--listen-client-urls', 'unix://localhost:2379'], 'unix is not supported'],
+    [['--listen-client-urls', 'ftp://localhost:2379'], '--listen-client-urls needs URLs of the'],
+    [['--listen-client-urls', 'unix://'], '--listen-client-urls needs URLs of the form'],
+    [['--listen-client-urls', `unix:///${'x'.repeat(103)}`], 'paths of at most 103 bytes'],
+    [['--listen-client-urls', 'unixs:///run/s'], 'TLS key/cert (--cert-file, --key-file)'],
+    [['--listen-peer-urls', 'unixs:///run/s'], 'TLS key/cert (--peer-cert-file, --peer-key-file)'],
+    [['--listen-peer-urls='], '--listen-peer-urls needs URLs of the form'],
+    [
+      ['--listen-client-urls=http://127.0.0.1:1,https://localhost:1'],
+      '--listen-client-urls=http://127.0.0.1:1 and --listen-client-urls=https://localhost:1 are the same place',
+    ],
+    [
+      ['--listen-metrics-urls=http://127.0.0.1:2379'],
+      '--listen-metrics-urls=http://127.0.0.1:2379 are the same place',
+    ],
     [['--listen-client-urls', 'http://0.0.0.0:2379'], '--advertise-client-urls is required'],
-    [['--listen-peer-urls', 'http://127.0.0.1:1,http://127.0.0.1:2'], 'must be one URL'],
     [['--name='], '--name must not be empty'],
   ])('%j', (args, message) => {
     expect(() => configOf(...args)).toThrow(message)
@@ -153,6 +209,13 @@ describe('what contradicts itself is refused with one clear line', () => {
 })
 
 describe('--auth-token', () => {
+  test('that names a key which is not there says which', async () => {
+    const { authToken } = configOf('--auth-token=jwt,sign-method=RS256,priv-key=/no/such.key')
+    await expect(loadAuthToken(authToken)).rejects.toThrow(
+      '--auth-token names the key /no/such.key, which cannot be read',
+    )
+  })
+
   test('is simple unless it is jwt, with what etcd takes', () => {
     expect(configOf()).toMatchObject({
       authToken: { type: 'simple' },

@@ -91,6 +91,21 @@ const FLAGS_OF_ETCD: Readonly<Record<string, string>> = {
   'auth-token': 'simple',
   'bcrypt-cost': '10',
   'auth-token-ttl': '300',
+  'discovery-srv': '',
+  'discovery-srv-name': '',
+  'discovery-token': '',
+  'discovery-endpoints': '',
+  'discovery-dial-timeout': '2s',
+  'discovery-request-timeout': '5s',
+  'discovery-keepalive-time': '2s',
+  'discovery-keepalive-timeout': '6s',
+  'discovery-insecure-transport': 'true',
+  'discovery-insecure-skip-tls-verify': 'false',
+  'discovery-cert': '/d.pem',
+  'discovery-key': '/d-key.pem',
+  'discovery-cacert': '/dca.pem',
+  'discovery-user': 'root',
+  'discovery-password': 'secret',
   metrics: 'basic',
   'listen-metrics-urls': 'http://127.0.0.1:2381',
   'enable-pprof': 'true',
@@ -171,7 +186,7 @@ describe('names of etcd 3.5 and before', () => {
 describe('what would be another cluster is refused rather than passed over', () => {
   test.each([
     ['--discovery=https://discovery.etcd.io/x'],
-    ['--discovery-srv=example.com'],
+    ['--discovery-token=x'],
     ['--discovery-endpoints=http://a:2379'],
     ['--proxy=on'],
   ])('%s', (flag) => {
@@ -179,7 +194,10 @@ describe('what would be another cluster is refused rather than passed over', () 
   })
 
   test('but not what asks for nothing', () => {
-    expect(run(['--proxy=off', '--discovery='], { ETCD_DISCOVERY_SRV: '' }).warnings).toEqual([])
+    expect(run(['--proxy=off', '--discovery='], { ETCD_DISCOVERY_TOKEN: '' }).warnings).toEqual([])
+    expect(run(['--discovery-dial-timeout=2s']).warnings).toEqual([
+      '--discovery-dial-timeout has no meaning here: members are not found through another cluster',
+    ])
   })
 
   test.each([['Nonsense=true'], ['InitialCorruptCheck'], ['InitialCorruptCheck=perhaps']])(
@@ -222,7 +240,7 @@ describe('what people run is understood unchanged', () => {
         { host: '10.0.0.5', port: 2379, isSecure: true },
       ],
       listenMetrics: [{ host: '127.0.0.1', port: 2381, isSecure: false }],
-      listenPeers: { host: '10.0.0.5', port: 2380, isSecure: true },
+      listenPeers: [{ host: '10.0.0.5', port: 2380, isSecure: true }],
       clientTls: { requiresCertificate: true, trustedCaFile: '/etc/kubernetes/pki/etcd/ca.crt' },
       peerTls: { requiresCertificate: true, certFile: '/etc/kubernetes/pki/etcd/peer.crt' },
       clientCertAuth: true,
@@ -278,6 +296,6 @@ describe('what people run is understood unchanged', () => {
       '--enable-v2',
       '--logger=zap',
     ])
-    expect(config.listenClients.map(({ port }) => port)).toEqual([2379, 4001])
+    expect(config.listenClients).toMatchObject([{ port: 2379 }, { port: 4001 }])
   })
 })

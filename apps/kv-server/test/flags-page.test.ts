@@ -35,6 +35,25 @@ ${table(
 Durations are such as \`300ms\`, \`90s\` or \`1h30m\`. Files are PEM. \`--data-dir\` is \`<name>.coracle\` by
 default, and \`--auto-compaction-retention\` \`1h\` in the mode \`periodic\`.
 
+## URLs
+
+- All URLs of a flag count, with commas between them: each is listened on, and a member that is not
+  found at one of its peer URLs is looked for at the next.
+- Where to listen is an IP address or \`localhost\`, or a socket: \`unix:///run/coracle.sock\`, and with TLS
+  \`unixs://\`. As in etcd, what looks like a host there (\`unix://localhost:2379\`) is a path, too. A socket
+  that was left behind is removed if nobody answers there; all are gone when the member has stopped.
+- \`--initial-cluster\` may name this member by another name than \`--initial-advertise-peer-urls\`, if both
+  lead to the same address.
+
+## Members found by DNS
+
+With \`--discovery-srv=example.com\`, a member that has not run before asks for the records of
+\`_etcd-server-ssl._tcp.example.com\` (\`https\`) and \`_etcd-server._tcp.example.com\` (\`http\`): each names
+one founder, as \`--initial-cluster\` would, which must not stand beside it. This member is the one that
+\`--initial-advertise-peer-urls\` leads to, by name or by address; if it is none, or if DNS cannot tell, it
+does not start. Unless \`--peer-trusted-ca-file\` is given, the certificates of the others must be for the
+domain.
+
 ## TLS
 
 - URLs of \`https\` want a certificate: from \`--cert-file\` and \`--key-file\`, or made here

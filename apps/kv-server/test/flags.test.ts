@@ -46,6 +46,18 @@ describe("etcd's flags", () => {
     expect(() => parse(['--pre-vote=perhaps'])).toThrow('must be true or false')
   })
 
+  test('true and false may be said in every way that Go knows', () => {
+    for (const text of ['1', 't', 'T', 'true', 'True', 'TRUE'])
+      expect(parse([], { ETCD_UNSAFE_NO_FSYNC: text }).settings['unsafe-no-fsync']).toBe(true)
+    for (const text of ['0', 'f', 'F', 'false', 'False', 'FALSE'])
+      expect(parse([`--pre-vote=${text}`]).settings['pre-vote']).toBe(false)
+    for (const text of ['yes', 'on', 'tRUE', ' true', '10'])
+      expect(() => parse([`--pre-vote=${text}`])).toThrow('must be true or false')
+    expect([...parse(['--feature-gates=AllAlpha=1']).settings['feature-gates']]).toEqual([
+      ['AllAlpha', true],
+    ])
+  })
+
   test('every flag is a variable, too, and the flag wins and says so', () => {
     const env = { ETCD_NAME: 'from-env', ETCD_HEARTBEAT_INTERVAL: '50' }
     expect(parse([], env).settings).toMatchObject({ name: 'from-env', 'heartbeat-interval': 50 })
@@ -75,7 +87,9 @@ describe('a command line that makes no sense is refused in one line', () => {
     [['--name'], 'argument missing'],
     [['--heartbeat-interval', '0'], 'whole number from 1 to 10000'],
     [['--heartbeat-interval', '1e3'], 'whole number'],
-    [['--snapshot-count=-1'], 'whole number of at least 1'],
+    [['--snapshot-count=-1'], 'whole number of at least 0'],
+    [['--corrupt-check-time=5'], 'must be a duration such as 30s'],
+    [['--corrupt-check-time=597h'], 'must be a duration of at most 596h'],
     [['--max-request-bytes', '0x10'], 'whole number'],
     [['--quota-backend-bytes', '99999999999999999999'], 'whole number'],
     [['--log-level', 'loud'], 'must be debug, info, warn, error, panic or fatal'],

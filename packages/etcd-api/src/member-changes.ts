@@ -271,14 +271,16 @@ function checkMember({ voters, learners }: Membership, id: NodeId): void {
   if (!voters.includes(id) && !learners.includes(id)) throw errors.memberNotFound
 }
 
-const URL_FORM = /^(?:https?|unixs?):\/\/(?:\[[^\]]+\]|[^\s:/?#[\]@,]+):(\d{1,5})$/
+const URL_FORM = /^https?:\/\/(?:\[[^\]]+\]|[^\s:/?#[\]@,]+):(\d{1,5})$/
+/** The path of a socket may be anything, but for what stands between URLs. */
+const SOCKET_FORM = /^unixs?:\/\/[^\s,]+$/
 
 /** In the order in which etcd keeps them. */
 function checkUrls(given: readonly string[]): readonly string[] {
   const urls = given.map((url) => url.trim()).sort()
   const isGood = (url: string): boolean => {
     const port = URL_FORM.exec(url)?.[1]
-    return port !== undefined && Number(port) <= 65_535
+    return SOCKET_FORM.test(url) || (port !== undefined && Number(port) <= 65_535)
   }
   if (urls.length === 0 || !urls.every(isGood)) throw errors.badMemberUrls
   return urls

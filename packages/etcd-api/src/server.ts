@@ -13,7 +13,8 @@ import { createEtcdServices, type EtcdServices } from './services.ts'
 export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   /**
    * Where to listen: `host:port`, port 0 for any free one. With `tls`, that is where it is spoken; not
-   * so at `http://host:port`.
+   * so at `http://host:port`. Or at a socket, `unix://path`, and `unixs://path` with TLS, which must not
+   * exist yet and is removed in the end.
    */
   readonly listen: readonly string[]
   /** Certificate, key and the like; `requestCert` and `ca` to know clients by theirs. Default: no TLS. */
@@ -42,7 +43,7 @@ export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
 
 export interface EtcdServer
   extends AsyncDisposable, Pick<EtcdServices, 'answerForwarded' | 'raiseAlarm'> {
-  /** `host:port` of each address listened on, with the ports that were taken. */
+  /** Each that is listened on: `host:port` with the port that was taken; a socket as it was given. */
   readonly addresses: readonly string[]
   /** Asks this server from within the process. */
   readonly client: EtcdClient

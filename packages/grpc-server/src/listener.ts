@@ -9,7 +9,7 @@ import {
 import type { GrpcLimits } from './options.ts'
 
 export interface Listener {
-  /** `host:port`, with the port that was taken. */
+  /** `host:port`, with the port that was taken; a socket as it was given. */
   readonly address: string
   /** Shows other certificates to whoever connects from now on. */
   setSecureContext(tls: TlsOptions): void
@@ -29,23 +29,22 @@ export interface ListenOptions {
 }
 
 /**
- * Listens on `host:port` (`[::1]:0`, `:2379` for all interfaces), `http://` before it for no TLS.
- * Rejects if it cannot.
+ * Listens on `host:port` (`[::1]:0`, `:2379` for all interfaces), `http://` before it for no TLS; or on
+ * the socket of `unix://path`, and with TLS of `unixs://path`. Rejects if it cannot.
  */
 export async function listen(given: string, options: ListenOptions): Promise<Listener> {
-  const address = given.replace(/^https?:\/\//, '')
-  const { host, port } = parseAddress(address)
+  const { place, secure } = parseAddress(given)
   const { limits, onConnection, onSocket } = options
-  const tls = given.startsWith('http://') ? undefined : options.tls
-  if (tls === undefined && given.startsWith('https://'))
+  const tls = secure === false ? undefined : options.tls
+  if (tls === undefined && secure === true)
     throw new TypeError(`there is no certificate for ${given}`)
   const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, options)
   server.maxConnections = limits.maxConnections
   server.on('connection', onSocket)
   if (tls === undefined) server.on('connection', onConnection)
-  const taken = await bind(server, host, port)
+  const taken = await bind(server, place)
   return {
-    address: `${address.slice(0, address.lastIndexOf(':'))}:${taken}`,
+    address: taken === null ? given : `${hostIn(given)}:${taken}`,
     setSecureContext(changed) {
       if (tls !== undefined) (server as TlsServer).setSecureContext(changed)
     },
@@ -78,26 +77,43 @@ function secureServer(tls: TlsOptions, options: ListenOptions): TlsServer {
   })
 }
 
-export function parseAddress(address: string): {
-  readonly host: string | undefined
-  readonly port: number
-} {
-  const [, inBrackets, plain, port] =
-    /^(?:\[(.*)\]|([^:]*)):(\d{1,5})$/.exec(address) ?? ([] as string[])
-  if (port === undefined || Number(port) > 65_535)
-    throw new RangeError(`not an address of the form host:port: ${address}`)
-  return { host: inBrackets ?? (plain === '' ? undefined : plain), port: Number(port) }
+interface Address {
+  readonly place: { readonly host?: string; readonly port?: number; readonly path?: string }
+  /** What the scheme says of TLS, or null where there is none. */
+  readonly secure: boolean | null
 }
 
-function bind(server: Server, host: string | undefined, port: number): Promise<number> {
+const SOCKET_FORM = /^(unixs?):\/\/(.+)$/
+const FORM = /^(?:(https?):\/\/)?(?:\[(.*)\]|([^:]*)):(\d{1,5})$/
+
+function parseAddress(text: string): Address {
+  const [, socketScheme, path] = SOCKET_FORM.exec(text) ?? ([] as string[])
+  if (path !== undefined) return { place: { path }, secure: socketScheme === 'unixs' }
+  const [, scheme, inBrackets, plain, port] = FORM.exec(text) ?? ([] as string[])
+  if (port === undefined || Number(port) > 65_535)
+    throw new RangeError(`not an address of the form host:port or unix://path: ${text}`)
+  const host = inBrackets ?? plain
+  return {
+    place: { ...(host === '' || host === undefined ? {} : { host }), port: Number(port) },
+    secure: scheme === undefined ? null : scheme === 'https',
+  }
+}
+
+/** As it was given, in brackets if it was in brackets. */
+function hostIn(given: string): string {
+  return given.replace(/^https?:\/\//, '').replace(/:\d+$/, '')
+}
+
+/** Answers with the port that was taken; null for a socket. */
+function bind(server: Server, place: Address['place']): Promise<number | null> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+    server.listen({ ...place }, () => {
       server.off('error', reject)
       // A connection that cannot be accepted (no file descriptor is free) is its client's loss only.
       server.on('error', () => {})
       const bound = server.address()
-      resolve(bound === null || typeof bound === 'string' ? port : bound.port)
+      resolve(bound === null || typeof bound === 'string' ? null : bound.port)
     })
   })
 }

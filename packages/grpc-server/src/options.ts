@@ -8,7 +8,8 @@ export interface GrpcServerOptions {
   readonly services: Readonly<Record<string, Handler>>
   /**
    * Where to listen: `host:port`, port 0 for any free one. With `tls`, that is where it is spoken; not
-   * so at `http://host:port`. Default: nowhere, see `accept`.
+   * so at `http://host:port`. Or at a socket, `unix://path`, and `unixs://path` with TLS, which must not
+   * exist yet and is removed in the end. Default: nowhere, see `accept`.
    */
   readonly listen?: readonly string[]
   /** Certificate, key and the like; `requestCert` and `ca` to know clients by theirs. Default: no TLS. */

@@ -9,7 +9,7 @@ import { detectProtocol } from './preface.ts'
 import { routesOf } from './routes.ts'
 
 export interface GrpcServer extends AsyncDisposable {
-  /** `host:port` of each address listened on, with the ports that were taken. */
+  /** Each that is listened on: `host:port` with the port that was taken; a socket as it was given. */
   readonly addresses: readonly string[]
   /** Serves a connection that somebody else accepted: from its first byte, after TLS if there is any. */
   accept(socket: Socket): void

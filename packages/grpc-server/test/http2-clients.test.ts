@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer as createHttpServer, request as httpRequest } from 'node:http'
 import {
   type ClientHttp2Session,
@@ -6,6 +8,10 @@ import {
   connect,
   type IncomingHttpHeaders,
 } from 'node:http2'
+import { connect as connectPlain, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect as connectSecure } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { FrameType } from '../src/frames.ts'
 import { type Call, type GrpcLimits, type GrpcServer, grpcServer } from '../src/index.ts'
@@ -406,6 +412,39 @@ describe('TLS', () => {
       expect(await ask(client, 'Echo', hello)).toMatchObject({ code: '0' })
     }
     await expect(startServer({}, { listen: ['https://127.0.0.1:0'] })).rejects.toThrow(TypeError)
+  })
+
+  test('is spoken at sockets that say so, which are gone with the server', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'coracle-test-'))
+    try {
+      const [plain, secure] = [join(directory, 'plain'), join(directory, 'secure')]
+      const listen = [`unix://${plain}`, `unixs://${secure}`]
+      const { server } = await startServer({}, { tls: identity, listen })
+      expect(server.addresses).toEqual(listen)
+      const over = (socket: Socket): ClientHttp2Session => {
+        const opened = connect('http://localhost', { createConnection: () => socket })
+        sessions.push(opened)
+        return opened
+      }
+      const ca = identity.cert
+      const sockets = [
+        connectPlain({ path: plain }),
+        connectSecure({
+          path: secure,
+          ca,
+          ALPNProtocols: ['h2'],
+          checkServerIdentity: () => undefined,
+        }),
+      ]
+      for (const socket of sockets)
+        expect(await ask(over(socket), 'Echo', hello)).toMatchObject({ code: '0' })
+      for (const client of sessions.splice(0)) client.destroy()
+      await server[Symbol.asyncDispose]()
+      expect([plain, secure].map((path) => existsSync(path))).toEqual([false, false])
+      await expect(startServer({}, { listen: ['unixs://x'] })).rejects.toThrow(TypeError)
+    } finally {
+      await rm(directory, { recursive: true, force: true })
+    }
   })
 
   test('those who may not come in are sent away, and who asks is told of them', async () => {

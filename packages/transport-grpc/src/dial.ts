@@ -8,7 +8,7 @@ import type { Resolved, TlsMaterial } from './options.ts'
 export function openClient(options: Resolved, address: string): Client {
   const place = parseAddress(address)
   if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
-  const { host, port, secure } = place
+  const { secure } = place
   const { tls, mixed } = options
   if (secure === true && tls === null)
     throw new Error(`${address} asks for TLS, and this node has no certificate`)
@@ -16,7 +16,7 @@ export function openClient(options: Resolved, address: string): Client {
     throw new Error(`${address} is plain, and this node speaks TLS`)
   const isSecure = tls !== null && (mixed === null || secure === true)
   return new Client(
-    `dns:${formatAddress(host, port)}`,
+    'path' in place ? `unix:${place.path}` : `dns:${formatAddress(place.host, place.port)}`,
     credentialsOf(isSecure ? tls : null),
     channelOptions(options),
   )

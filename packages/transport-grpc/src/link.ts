@@ -7,12 +7,14 @@ import { FRAME_HEADER_BYTES, seal } from './frame.ts'
 import { helloMetadata, objectionToAnswer } from './handshake.ts'
 import type { Resolved } from './options.ts'
 import { type Bytes, MESSAGES } from './service.ts'
+import { Turns } from './turns.ts'
 
 /** How often a sender is told that its messages are lost, at most. */
 const LOST_EVERY_MS = 100
 
 /** One attempt: a channel and its stream, from the call to the status that ends it. */
 interface Attempt {
+  readonly address: string
   readonly client: Client
   readonly call: ClientDuplexStream<Bytes, Bytes>
   readonly deadline: NodeJS.Timeout
@@ -22,7 +24,9 @@ interface Attempt {
 
 export class Link {
   readonly peer: NodeId
+  /** All that there are, as it was given. */
   readonly address: string
+  readonly #turns: Turns
   readonly #options: Resolved
   readonly #onLost: (peer: NodeId) => void
   #attempt: Attempt | null = null
@@ -36,6 +40,7 @@ export class Link {
   constructor(peer: NodeId, address: string, options: Resolved, onLost: (peer: NodeId) => void) {
     this.peer = peer
     this.address = address
+    this.#turns = new Turns(address)
     this.#options = options
     this.#onLost = onLost
   }
@@ -48,6 +53,11 @@ export class Link {
     } catch (error) {
       this.#failed(error instanceof Error ? error.message : String(error))
     }
+  }
+
+  /** The peer's addresses, beginning with the one that is best known to work. */
+  addresses(): readonly string[] {
+    return this.#turns.inOrder()
   }
 
   /** The peer has just called us, so it is there: no reason to wait any longer. */
@@ -81,7 +91,8 @@ export class Link {
 
   #call(): Attempt {
     const { id: from, cluster, handshakeTimeoutMs } = this.#options
-    const client = openClient(this.#options, this.address)
+    const address = this.#turns.current
+    const client = openClient(this.#options, address)
     const { path, requestSerialize, responseDeserialize } = MESSAGES
     const metadata = helloMetadata({ cluster, from, to: this.peer })
     const call = client.makeBidiStreamRequest(
@@ -95,7 +106,14 @@ export class Link {
       () => this.#ended(attempt, 'the handshake took too long'),
       handshakeTimeoutMs,
     )
-    const attempt: Attempt = { client, call, deadline, established: false, queuedBytes: 0 }
+    const attempt: Attempt = {
+      address,
+      client,
+      call,
+      deadline,
+      established: false,
+      queuedBytes: 0,
+    }
     call.on('metadata', (answer) => {
       const objection = objectionToAnswer(answer, cluster, this.peer)
       if (objection === null) this.#established(attempt)
@@ -114,15 +132,18 @@ export class Link {
     clearTimeout(attempt.deadline)
     this.#attempts = 0
     this.#why = null
-    this.#options.trace({ type: 'peer-connected', peer: this.peer, address: this.address })
+    this.#turns.worked()
+    const { peer } = this
+    this.#options.trace({ type: 'peer-connected', peer, address: attempt.address })
   }
 
   /** The first reason why an attempt ended counts; the others follow from giving it up. */
   #ended(attempt: Attempt, why: string): void {
     if (attempt !== this.#attempt) return
     this.#give(attempt)
-    if (attempt.established) this.#lose()
-    this.#failed(why)
+    if (!attempt.established) return this.#failed(why)
+    this.#lose()
+    this.#retryLater(why, attempt.address)
   }
 
   #give({ client, call, deadline }: Attempt): void {
@@ -132,12 +153,19 @@ export class Link {
     client.close()
   }
 
-  #failed(why: string): void {
+  #failed(reason: string): void {
+    if (this.#closed) return
+    const why = this.#turns.failed(reason)
+    if (why === null) this.open()
+    else this.#retryLater(why, this.address)
+  }
+
+  /** Not at once, also where another address is left: a peer that hangs up is called slowly. */
+  #retryLater(why: string, address: string): void {
     if (this.#closed) return
     if (why !== this.#why) {
       this.#why = why
-      const { peer, address } = this
-      this.#options.trace({ type: 'peer-unreachable', peer, address, why })
+      this.#options.trace({ type: 'peer-unreachable', peer: this.peer, address, why })
     }
     this.#retry = setTimeout(() => this.open(), this.#backoffMs())
   }

@@ -7,7 +7,7 @@ import {
   status,
 } from '@grpc/grpc-js'
 import type { SecureContextOptions } from 'node:tls'
-import { formatAddress } from './address.ts'
+import { formatPlace } from './address.ts'
 import { sharedOptions } from './dial.ts'
 import { agreedVersion, readHello, welcomeMetadata } from './handshake.ts'
 import type { Resolved } from './options.ts'
@@ -30,7 +30,7 @@ export class Listener {
   readonly #options: Resolved
   readonly #calls: Calls
   readonly #server: Server
-  #shared: SharedPort | null = null
+  readonly #shared: SharedPort[] = []
 
   constructor(options: Resolved, calls: Calls) {
     this.#options = options
@@ -43,31 +43,33 @@ export class Listener {
     this.#server.addService(SERVICE, { Messages: messages, Snapshot: snapshot })
   }
 
-  /** Resolves when peers can connect; rejects if they never will. */
+  /** Resolves when peers can connect everywhere; rejects if they never will, and listens nowhere then. */
   async listen(): Promise<void> {
-    const { listen } = this.#options
-    this.#shared = await openSharedPort(this.#server, this.#options).catch(
-      (cause: Error): never => {
-        const where = formatAddress(listen.host, listen.port)
-        throw new Error(`cannot listen on ${where}: ${cause.message}`, { cause })
-      },
-    )
+    for (const place of this.#options.listen) {
+      try {
+        this.#shared.push(await openSharedPort(this.#server, place, this.#options))
+      } catch (cause) {
+        await this.close()
+        const why = cause instanceof Error ? cause.message : String(cause)
+        throw new Error(`cannot listen on ${formatPlace(place)}: ${why}`, { cause })
+      }
+    }
   }
 
-  /** Where it listens, with the port that the system chose. */
+  /** Where it listens, with the ports that the system chose, and commas between places. */
   address(): string {
-    return formatAddress(this.#options.listen.host, this.#shared?.port ?? 0)
+    return this.#shared.map(({ place }) => formatPlace(place)).join(',')
   }
 
   /** Shows another certificate to whoever calls from now on. */
   setSecureContext(tls: SecureContextOptions): void {
-    this.#shared?.setSecureContext(tls)
+    for (const shared of this.#shared) shared.setSecureContext(tls)
   }
 
   /** Lets callers go in peace, but not for long. Nobody new gets in meanwhile. */
   async close(): Promise<void> {
     let timer: NodeJS.Timeout | undefined
-    this.#shared?.stop()
+    for (const shared of this.#shared) shared.stop()
     const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
     const forced = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, GRACE_MS)
@@ -75,7 +77,7 @@ export class Listener {
     await Promise.race([closed, forced])
     clearTimeout(timer)
     this.#server.forceShutdown()
-    this.#shared?.close()
+    for (const shared of this.#shared) shared.close()
   }
 
   /** Somebody broke the rules. */

@@ -1,6 +1,7 @@
 import type { NodeId } from '@coracle/raft-core'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, SecureContextOptions, TLSSocket } from 'node:tls'
+import type { Place } from './address.ts'
 
 /** A node's certificate and whom it trusts. Peers must show a certificate too, unless told otherwise. */
 export interface TlsMaterial extends SecureContextOptions {
@@ -31,12 +32,18 @@ export type GrpcEvent =
   /** A message that can never be sent: too large, or against the rules of its type. */
   | { readonly type: 'message-refused'; readonly peer: NodeId; readonly why: string }
 
+/** Where to listen. With port 0 the system chooses: see `address()`. */
+export type Listening = Place & {
+  /** Whether TLS is spoken here, in a cluster that is `mixed`. Default: as it says there. */
+  readonly secure?: boolean
+}
+
 export interface GrpcTransportOptions {
   readonly id: NodeId
   /** Names the cluster: nodes of other clusters are refused. At most 255 bytes of UTF-8. */
   readonly cluster: string
-  /** Where to listen. With port 0 the system chooses: see `address()`. */
-  readonly listen: { readonly host: string; readonly port: number }
+  /** One place or several. A socket must not exist yet, and is gone when the transport is. */
+  readonly listen: Listening | readonly Listening[]
   /** Speak TLS in both directions. Default: plain HTTP/2. */
   readonly tls?: TlsMaterial
   /**
@@ -66,7 +73,10 @@ export interface GrpcTransportOptions {
   readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<Omit<GrpcTransportOptions, 'tls' | 'mixed' | 'onHttp'>> & {
+export type Resolved = Required<
+  Omit<GrpcTransportOptions, 'listen' | 'tls' | 'mixed' | 'onHttp'>
+> & {
+  readonly listen: readonly (Place & { readonly secure: boolean })[]
   /** Changes when certificates are renewed. */
   tls: TlsMaterial | null
   readonly mixed: { readonly listen: 'plain' | 'tls' } | null
@@ -102,5 +112,14 @@ export function resolveOptions(options: GrpcTransportOptions): Resolved {
   }
   const { id, cluster, listen, tls = null, mixed = null, onHttp = null } = options
   const { trace = (): void => {} } = options
-  return { id, cluster, listen: { ...listen }, tls, mixed, onHttp, trace, ...numbers }
+  const places = [listen].flat().map((place) => ({ ...place, secure: isSecure(place, options) }))
+  if (places.length === 0) throw new RangeError('listen must name at least one place')
+  return { id, cluster, listen: places, tls, mixed, onHttp, trace, ...numbers }
+}
+
+function isSecure({ secure }: Listening, { tls, mixed }: GrpcTransportOptions): boolean {
+  if (secure === true && tls === undefined)
+    throw new RangeError('listen asks for TLS, and there is no certificate: set tls')
+  if (tls === undefined) return false
+  return mixed === undefined || (secure ?? mixed.listen === 'tls')
 }

@@ -1,17 +1,18 @@
 /** One port for gRPC and for HTTP/1, told apart by the first bytes of a connection. */
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
-import { type AddressInfo, createServer, type Server as Listener, type Socket } from 'node:net'
+import { createServer, type Server as Listener, type Socket } from 'node:net'
 import {
   createServer as createSecureServer,
   type SecureContextOptions,
   Server as SecureListener,
   type TLSSocket,
 } from 'node:tls'
-import { formatAddress } from './address.ts'
+import { formatAddress, type Place } from './address.ts'
 import type { Resolved, TlsMaterial } from './options.ts'
 
 export interface SharedPort {
-  readonly port: number
+  /** With the port that the system chose. */
+  readonly place: Place
   /** Shows another certificate to whoever calls from now on. */
   setSecureContext(tls: SecureContextOptions): void
   /** Accepts no more connections. */
@@ -23,11 +24,15 @@ export interface SharedPort {
 /** What every connection of HTTP/2 begins with (RFC 9113, section 3.4). */
 const PREFACE = 'PRI'
 
-/** Listens where the options say. Rejects if it cannot. */
-export function openSharedPort(server: Server, options: Resolved): Promise<SharedPort> {
+/** Rejects if it cannot listen there. */
+export function openSharedPort(
+  server: Server,
+  { secure, ...place }: Resolved['listen'][number],
+  options: Resolved,
+): Promise<SharedPort> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-  const { mixed, onHttp } = options
-  const tls = mixed?.listen === 'plain' ? null : options.tls
+  const { onHttp } = options
+  const tls = secure ? options.tls : null
   const sockets = new Set<Socket>()
   const greet = (socket: Socket): void => {
     const deadline = setTimeout(() => socket.destroy(), options.handshakeTimeoutMs)
@@ -50,12 +55,12 @@ export function openSharedPort(server: Server, options: Resolved): Promise<Share
   })
   return new Promise((resolve, reject) => {
     listener.once('error', reject)
-    listener.listen({ ...options.listen }, () => {
+    listener.listen({ ...place }, () => {
       listener.off('error', reject)
       // A connection that cannot be accepted is its caller's loss only.
       listener.on('error', () => {})
       resolve({
-        port: (listener.address() as AddressInfo).port,
+        place: takenPlace(place, listener),
         setSecureContext(changed) {
           if (listener instanceof SecureListener) listener.setSecureContext(changed)
         },
@@ -68,6 +73,12 @@ export function openSharedPort(server: Server, options: Resolved): Promise<Share
       })
     })
   })
+}
+
+function takenPlace(place: Place, listener: Listener): Place {
+  const bound = listener.address()
+  if ('path' in place || bound === null || typeof bound === 'string') return place
+  return { host: place.host, port: bound.port }
 }
 
 function secureListener(

@@ -22,17 +22,33 @@ import {
 
 export interface Sending {
   readonly message: InstallSnapshot
-  readonly address: string
+  /** Where the peer may be, in the order in which they are tried. */
+  readonly addresses: readonly string[]
   readonly open: OpenSnapshot
   readonly signal: AbortSignal
 }
 
 /** Resolves when the peer has kept all of it. */
 export async function sendSnapshot(options: Resolved, sending: Sending): Promise<void> {
-  const { message, open, signal } = sending
-  signal.throwIfAborted()
-  const client = openClient(options, sending.address)
-  const call = new Call(client, options, message)
+  let failure: unknown = null
+  for (const address of sending.addresses) {
+    sending.signal.throwIfAborted()
+    const client = openClient(options, address)
+    const call = new Call(client, options, sending.message)
+    try {
+      return await sendBy(call, sending)
+    } catch (error) {
+      // Whoever answered was the right one, and had its chance.
+      if (call.isGreeted || sending.signal.aborted) throw error
+      failure = error
+    } finally {
+      client.close()
+    }
+  }
+  throw failure
+}
+
+async function sendBy(call: Call, { message, open, signal }: Sending): Promise<void> {
   const onAbort = (): void => call.fail(signal.reason)
   signal.addEventListener('abort', onAbort)
   try {
@@ -42,7 +58,6 @@ export async function sendSnapshot(options: Resolved, sending: Sending): Promise
   } finally {
     signal.removeEventListener('abort', onAbort)
     call.close()
-    client.close()
   }
 }
 
@@ -79,6 +94,7 @@ class Call {
   /** Resolves once the peer has said what it holds. */
   readonly held: Promise<HeldSnapshot>
   closed = false
+  isGreeted = false
   readonly #call: ClientDuplexStream<Bytes, Bytes>
   readonly #onClosed: (() => void)[] = []
   #resolve: () => void = () => {}
@@ -118,6 +134,7 @@ class Call {
         const objection = objectionToAnswer(answer, cluster, to)
         if (objection !== null) return this.#fail(to, objection)
         clearTimeout(deadline)
+        this.isGreeted = true
         resolve()
       })
     })

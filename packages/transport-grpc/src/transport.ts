@@ -26,7 +26,10 @@ import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
 
 export interface GrpcTransport extends Transport {
-  /** Where this node listens, as `host:port`, once `start` has resolved. */
+  /**
+   * Where this node listens, as `host:port` or `unix://path`, once `start` has resolved; with commas
+   * between several.
+   */
   address(): string
   /**
    * Shows another certificate, and trusts others, in every connection from now on; those that are open
@@ -141,15 +144,15 @@ class Transceiver implements GrpcTransport {
     signal: AbortSignal,
   ): Promise<void> {
     const { to: peer } = message
-    const address = this.#links.get(peer)?.address
+    const addresses = this.#links.get(peer)?.addresses()
     signal.throwIfAborted()
     if (this.#handlers === null) throw new RaftError('UNAVAILABLE', 'the transport was not started')
-    if (address === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
+    if (addresses === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
     if (this.#sending.has(peer))
       throw new RaftError('UNAVAILABLE', `a snapshot is on its way to node ${peer} already`)
     this.#sending.add(peer)
     try {
-      await sendSnapshot(this.#options, { message, address, open, signal })
+      await sendSnapshot(this.#options, { message, addresses, open, signal })
     } finally {
       this.#sending.delete(peer)
     }

@@ -7,6 +7,8 @@ test.each([
   ['[::1]:65535', { host: '::1', port: 65_535, secure: null }],
   ['http://10.0.0.1:2380', { host: '10.0.0.1', port: 2380, secure: false }],
   ['https://[fe80::1]:2380/', { host: 'fe80::1', port: 2380, secure: true }],
+  ['unix:///run/peer.sock', { path: '/run/peer.sock', secure: false }],
+  ['unixs://peer:2380', { path: 'peer:2380', secure: true }],
 ])('%s is an address', (text, address) => {
   expect(parseAddress(text)).toEqual(address)
 })
@@ -28,6 +30,9 @@ test.each([
   '[::1:2380',
   'a b:1',
   ' host:1',
+  'unix://',
+  'unix://a b',
+  'unix:/run/peer.sock',
   'host:1\n',
 ])('%j is none', (text) => {
   expect(parseAddress(text)).toBeNull()

@@ -42,15 +42,13 @@ export async function dial(
 function openSocket({ tls, mixed }: Resolved, address: string): Socket {
   const place = parseAddress(address)
   if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
-  const { host, port, secure } = place
+  const { secure, ...where } = place
   if (secure === true && tls === null)
     throw new Error(`${address} asks for TLS, and this node has no certificate`)
   if (secure === false && tls !== null && mixed === null)
     throw new Error(`${address} is plain, and this node speaks TLS`)
   const isSecure = tls !== null && (mixed === null || secure === true)
-  return isSecure
-    ? connectSecure({ ...tls, ...tls.whenCalling, host, port })
-    : connectPlain({ host, port })
+  return isSecure ? connectSecure({ ...tls, ...tls.whenCalling, ...where }) : connectPlain(where)
 }
 
 function shakeHands(connection: Connection, options: Resolved, call: Call): Promise<void> {

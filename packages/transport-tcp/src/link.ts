@@ -5,13 +5,16 @@ import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { FRAME_HEADER_BYTES, seal } from './frame.ts'
 import type { Resolved } from './options.ts'
+import { Turns } from './turns.ts'
 
 /** How often a sender is told that its messages are lost, at most. */
 const LOST_EVERY_MS = 100
 
 export class Link {
   readonly peer: NodeId
+  /** All that there are, as it was given. */
   readonly address: string
+  readonly #turns: Turns
   readonly #options: Resolved
   readonly #onLost: (peer: NodeId) => void
   readonly #over = new AbortController()
@@ -25,6 +28,7 @@ export class Link {
   constructor(peer: NodeId, address: string, options: Resolved, onLost: (peer: NodeId) => void) {
     this.peer = peer
     this.address = address
+    this.#turns = new Turns(address)
     this.#options = options
     this.#onLost = onLost
   }
@@ -32,11 +36,17 @@ export class Link {
   /** Connects, now and for ever, until {@link close}. */
   open(): void {
     this.#retry = null
-    const { peer, address } = this
+    const { peer } = this
+    const address = this.#turns.current
     dial(this.#options, { peer, address, purpose: 'messages' }, this.#over.signal).then(
-      (connection) => this.#connected(connection),
+      (connection) => this.#connected(connection, address),
       (error: unknown) => this.#failed(error),
     )
+  }
+
+  /** The peer's addresses, beginning with the one that is best known to work. */
+  addresses(): readonly string[] {
+    return this.#turns.inOrder()
   }
 
   /** The peer has just called us, so it is there: no reason to wait any longer. */
@@ -83,26 +93,33 @@ export class Link {
     this.#lose()
   }
 
-  #connected(connection: Connection): void {
+  #connected(connection: Connection, address: string): void {
     if (this.#over.signal.aborted) return connection.destroy(this.#over.signal.reason)
     this.#connection = connection
     this.#attempts = 0
     this.#why = null
-    this.#options.trace({ type: 'peer-connected', peer: this.peer, address: this.address })
+    this.#turns.worked()
+    this.#options.trace({ type: 'peer-connected', peer: this.peer, address })
     connection.onClosed((why) => {
       this.#connection = null
       this.#lose()
-      this.#failed(why)
+      this.#retryLater(why.message, address)
     })
   }
 
   #failed(error: unknown): void {
     if (this.#over.signal.aborted) return
-    const why = error instanceof Error ? error.message : String(error)
+    const why = this.#turns.failed(error instanceof Error ? error.message : String(error))
+    if (why === null) this.open()
+    else this.#retryLater(why, this.address)
+  }
+
+  /** Not at once, also where another address is left: a peer that hangs up is called slowly. */
+  #retryLater(why: string, address: string): void {
+    if (this.#over.signal.aborted) return
     if (why !== this.#why) {
       this.#why = why
-      const { peer, address } = this
-      this.#options.trace({ type: 'peer-unreachable', peer, address, why })
+      this.#options.trace({ type: 'peer-unreachable', peer: this.peer, address, why })
     }
     this.#retry = setTimeout(() => this.open(), this.#backoffMs())
   }

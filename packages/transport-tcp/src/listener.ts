@@ -1,19 +1,14 @@
 /** Taking calls: only from members of this cluster that look for this node. */
 import type { NodeId } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
-import {
-  createServer as createPlainServer,
-  type AddressInfo,
-  type Server,
-  type Socket,
-} from 'node:net'
+import { createServer as createPlainServer, type Server, type Socket } from 'node:net'
 import {
   createServer as createSecureServer,
   type SecureContextOptions,
   Server as SecureServer,
   type TLSSocket,
 } from 'node:tls'
-import { formatAddress } from './address.ts'
+import { formatAddress, formatPlace, type Place } from './address.ts'
 import { Connection } from './connection.ts'
 import { MAGIC, ProtocolError } from './frame.ts'
 import {
@@ -24,80 +19,109 @@ import {
   type Hello,
   type Purpose,
 } from './handshake.ts'
-import type { Resolved } from './options.ts'
+import type { Resolved, TlsMaterial } from './options.ts'
 
 /** How long a caller that was refused may take to read why. */
 const REFUSAL_MS = 1_000
 
 export type OnCall = (peer: NodeId, purpose: Purpose, connection: Connection) => void
 
+/** A place, and what listens there. */
+interface Door {
+  readonly place: Place
+  readonly server: Server
+}
+
 export class Listener {
   readonly #options: Resolved
   readonly #onCall: OnCall
-  readonly #server: Server
+  readonly #doors: readonly Door[]
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Socket>()
 
   constructor(options: Resolved, onCall: OnCall) {
     this.#options = options
     this.#onCall = onCall
-    const tls = options.mixed?.listen === 'plain' ? null : options.tls
-    this.#server =
+    this.#doors = options.listen.map(({ secure, ...place }) => {
+      const server = this.#serverOf(secure ? options.tls : null)
+      return { place, server }
+    })
+  }
+
+  /** Resolves when peers can connect everywhere; rejects if they never will, and listens nowhere then. */
+  async listen(): Promise<void> {
+    try {
+      for (const door of this.#doors) await this.#bind(door)
+    } catch (error) {
+      await this.close(new Error('another place cannot be listened on'))
+      throw error
+    }
+  }
+
+  /** Where it listens, with the ports that the system chose, and commas between places. */
+  address(): string {
+    return this.#doors
+      .map(({ server }) => {
+        const bound = server.address()
+        if (bound === null) throw new TypeError('the transport does not listen')
+        if (typeof bound === 'string') return formatPlace({ path: bound })
+        return formatAddress(bound.address, bound.port)
+      })
+      .join(',')
+  }
+
+  /** Shows another certificate to whoever calls from now on. */
+  setSecureContext(tls: SecureContextOptions): void {
+    for (const { server } of this.#doors)
+      if (server instanceof SecureServer) server.setSecureContext(tls)
+  }
+
+  async close(why: Error): Promise<void> {
+    const closed = this.#doors.map(
+      ({ server }) => new Promise<void>((resolve) => server.close(() => resolve())),
+    )
+    for (const connection of this.#connections) connection.destroy(why)
+    for (const socket of this.#sockets) socket.destroy()
+    await Promise.all(closed)
+  }
+
+  #serverOf(tls: TlsMaterial | null): Server {
+    const { handshakeTimeoutMs, maxConnections } = this.#options
+    const server =
       tls === null
         ? createPlainServer()
         : createSecureServer({
             requestCert: true,
             rejectUnauthorized: true,
-            handshakeTimeout: options.handshakeTimeoutMs,
+            handshakeTimeout: handshakeTimeoutMs,
             ...tls,
           })
-    this.#server.maxConnections = options.maxConnections
-    this.#server.on('connection', (socket) => this.#track(socket))
-    if (tls === null) this.#server.on('connection', (socket) => this.#greet(socket))
-    else this.#server.on('secureConnection', (socket: TLSSocket) => this.#look(socket))
-    this.#server.on('tlsClientError', (error, socket) => {
+    server.maxConnections = maxConnections
+    server.on('connection', (socket) => this.#track(socket))
+    if (tls === null) server.on('connection', (socket) => this.#greet(socket))
+    else server.on('secureConnection', (socket: TLSSocket) => this.#look(socket))
+    server.on('tlsClientError', (error, socket) => {
       this.#report(remoteOf(socket), `TLS failed: ${error.message}`)
       socket.destroy()
     })
-    this.#server.on('drop', (data) => {
+    server.on('drop', (data) => {
       const remote = formatAddress(data?.remoteAddress ?? 'unknown', data?.remotePort ?? 0)
-      this.#report(remote, `${options.maxConnections} connections are open already`)
+      this.#report(remote, `${maxConnections} connections are open already`)
     })
+    return server
   }
 
-  /** Resolves when peers can connect; rejects if they never will. */
-  listen(): Promise<void> {
-    const { host, port } = this.#options.listen
+  #bind({ server, place }: Door): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) =>
-        reject(
-          new Error(`cannot listen on ${formatAddress(host, port)}: ${cause.message}`, { cause }),
-        ),
+      server.once('error', (cause) =>
+        reject(new Error(`cannot listen on ${formatPlace(place)}: ${cause.message}`, { cause })),
       )
-      this.#server.listen({ host, port }, () => {
+      server.listen({ ...place }, () => {
         // From here on only a single call can fail, for want of file descriptors for instance.
-        this.#server.on('error', (error) => this.#report('unknown', error.message))
+        server.on('error', (error) => this.#report('unknown', error.message))
         resolve()
       })
     })
-  }
-
-  /** Where it listens, with the port that the system chose. */
-  address(): string {
-    const { address, port } = this.#server.address() as AddressInfo
-    return formatAddress(address, port)
-  }
-
-  /** Shows another certificate to whoever calls from now on. */
-  setSecureContext(tls: SecureContextOptions): void {
-    if (this.#server instanceof SecureServer) this.#server.setSecureContext(tls)
-  }
-
-  async close(why: Error): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    for (const connection of this.#connections) connection.destroy(why)
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
   }
 
   /** Under TLS a socket lives for a while before its handshake makes a connection of it. */

@@ -1,6 +1,7 @@
 import type { NodeId } from '@coracle/raft-core'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, SecureContextOptions, TLSSocket } from 'node:tls'
+import type { Place } from './address.ts'
 
 /** A node's certificate and whom it trusts. Peers must show a certificate too, unless told otherwise. */
 export interface TlsMaterial extends SecureContextOptions {
@@ -31,12 +32,18 @@ export type TcpEvent =
   /** A message that can never be sent: too large, or against the rules of its type. */
   | { readonly type: 'message-refused'; readonly peer: NodeId; readonly why: string }
 
+/** Where to listen. With port 0 the system chooses: see `address()`. */
+export type Listening = Place & {
+  /** Whether TLS is spoken here, in a cluster that is `mixed`. Default: as it says there. */
+  readonly secure?: boolean
+}
+
 export interface TcpTransportOptions {
   readonly id: NodeId
   /** Names the cluster: nodes of other clusters are refused. At most 255 bytes of UTF-8. */
   readonly cluster: string
-  /** Where to listen. With port 0 the system chooses: see `address()`. */
-  readonly listen: { readonly host: string; readonly port: number }
+  /** One place or several. A socket must not exist yet, and is gone when the transport is. */
+  readonly listen: Listening | readonly Listening[]
   /** Speak TLS in both directions. Default: plain TCP. */
   readonly tls?: TlsMaterial
   /**
@@ -58,7 +65,7 @@ export interface TcpTransportOptions {
   readonly maxQueuedBytes?: number
   /** Bytes of an arriving snapshot that wait to be read. Default 1 MiB. */
   readonly maxSnapshotBufferBytes?: number
-  /** Connections that others may have open here. Default 512. */
+  /** Connections that others may have open at each place. Default 512. */
   readonly maxConnections?: number
   /** The longest a connection may take until both sides know each other. Default 5000. */
   readonly handshakeTimeoutMs?: number
@@ -70,7 +77,10 @@ export interface TcpTransportOptions {
   readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<Omit<TcpTransportOptions, 'tls' | 'mixed' | 'onHttp'>> & {
+export type Resolved = Required<
+  Omit<TcpTransportOptions, 'listen' | 'tls' | 'mixed' | 'onHttp'>
+> & {
+  readonly listen: readonly (Place & { readonly secure: boolean })[]
   /** Changes when certificates are renewed. */
   tls: TlsMaterial | null
   readonly mixed: { readonly listen: 'plain' | 'tls' } | null
@@ -109,5 +119,14 @@ export function resolveOptions(options: TcpTransportOptions): Resolved {
   }
   const { id, cluster, listen, tls = null, mixed = null, onHttp = null } = options
   const { trace = (): void => {} } = options
-  return { id, cluster, listen: { ...listen }, tls, mixed, onHttp, trace, ...numbers }
+  const places = [listen].flat().map((place) => ({ ...place, secure: isSecure(place, options) }))
+  if (places.length === 0) throw new RangeError('listen must name at least one place')
+  return { id, cluster, listen: places, tls, mixed, onHttp, trace, ...numbers }
+}
+
+function isSecure({ secure }: Listening, { tls, mixed }: TcpTransportOptions): boolean {
+  if (secure === true && tls === undefined)
+    throw new RangeError('listen asks for TLS, and there is no certificate: set tls')
+  if (tls === undefined) return false
+  return mixed === undefined || (secure ?? mixed.listen === 'tls')
 }

@@ -27,7 +27,10 @@ import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
 
 export interface TcpTransport extends Transport {
-  /** Where this node listens, as `host:port`, once `start` has resolved. */
+  /**
+   * Where this node listens, as `host:port` or `unix://path`, once `start` has resolved; with commas
+   * between several.
+   */
   address(): string
   /**
    * Shows another certificate, and trusts others, in every connection from now on; those that are open
@@ -134,15 +137,15 @@ class Transceiver implements TcpTransport {
     signal: AbortSignal,
   ): Promise<void> {
     const { to: peer } = message
-    const address = this.#links.get(peer)?.address
+    const addresses = this.#links.get(peer)?.addresses()
     signal.throwIfAborted()
     if (this.#handlers === null) throw new RaftError('UNAVAILABLE', 'the transport was not started')
-    if (address === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
+    if (addresses === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
     if (this.#sending.has(peer))
       throw new RaftError('UNAVAILABLE', `a snapshot is on its way to node ${peer} already`)
     this.#sending.add(peer)
     try {
-      const connection = await this.#dialForSnapshot(peer, address, signal)
+      const connection = await this.#dialForSnapshot(peer, addresses, signal)
       const hangUp = (): void => connection.destroy(signal.reason)
       signal.addEventListener('abort', hangUp)
       if (signal.aborted) hangUp()
@@ -154,13 +157,22 @@ class Transceiver implements TcpTransport {
     }
   }
 
-  async #dialForSnapshot(peer: NodeId, address: string, signal: AbortSignal): Promise<Connection> {
-    try {
-      return await dial(this.#options, { peer, address, purpose: 'snapshot' }, signal)
-    } catch (cause) {
-      signal.throwIfAborted()
-      throw new RaftError('UNAVAILABLE', `no way to node ${peer} at ${address}`, { cause })
+  async #dialForSnapshot(
+    peer: NodeId,
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    let cause: unknown = null
+    for (const address of addresses) {
+      try {
+        return await dial(this.#options, { peer, address, purpose: 'snapshot' }, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        cause = error
+      }
     }
+    const where = addresses.join(',')
+    throw new RaftError('UNAVAILABLE', `no way to node ${peer} at ${where}`, { cause })
   }
 
   /** A peer has called and is who it says it is. */

@@ -1,9 +1,10 @@
 /** How a cluster begins: who its members are, and which of them this one is. */
+import { isIP } from 'node:net'
 import { clusterId, type EtcdId, memberId, nodeIdOf } from '@coracle/etcd-api'
 import type { NodeId } from '@coracle/raft-core'
 import type { Settings } from '../flags.ts'
 import { UsageError } from '../usage.ts'
-import { checkUrl, urls } from './urls.ts'
+import { checkUrl, hostOf, urls } from './urls.ts'
 
 /** A member that the cluster starts with. */
 export interface InitialMember {
@@ -74,15 +75,22 @@ function ownMember(settings: BeginningSettings, members: readonly InitialMember[
       `couldn't find local name "${settings.name}" in the initial cluster configuration: --initial-cluster has ${members.map(({ name }) => name).join(', ')}`,
     )
   const advertised = urls(settings, 'initial-advertise-peer-urls')
-  const missing = own.peerUrls.find((url) => !advertised.includes(url))
-  if (missing !== undefined)
+  const missing = own.peerUrls.filter((url) => !advertised.includes(url))
+  const surplus = advertised.filter((url) => !own.peerUrls.includes(url))
+  if (mayBeSame(missing, surplus)) return own
+  if (missing.length > 0)
     throw new UsageError(
-      `--initial-cluster has ${own.name}=${missing} but missing from --initial-advertise-peer-urls=${advertised.join(',')}`,
+      `--initial-cluster has ${own.name}=${missing[0]} but missing from --initial-advertise-peer-urls=${advertised.join(',')}`,
     )
-  const surplus = advertised.find((url) => !own.peerUrls.includes(url))
-  if (surplus !== undefined)
+  if (surplus.length > 0)
     throw new UsageError(
-      `--initial-advertise-peer-urls has ${surplus} but missing from --initial-cluster=${own.name}=${own.peerUrls.join(',')}`,
+      `--initial-advertise-peer-urls has ${surplus[0]} but missing from --initial-cluster=${own.name}=${own.peerUrls.join(',')}`,
     )
   return own
+}
+
+/** Names may stand for the addresses: that takes looking them up, before the member starts. */
+function mayBeSame(missing: readonly string[], surplus: readonly string[]): boolean {
+  const isName = (url: string): boolean => isIP(hostOf(url)) === 0 && hostOf(url) !== 'localhost'
+  return missing.length === surplus.length && [...missing, ...surplus].some(isName)
 }

@@ -2,7 +2,7 @@
 import type { Settings } from '../flags.ts'
 import { clientTlsOf, idleTls, peerTlsOf, type TlsConfig } from '../tls/tls-config.ts'
 import { UsageError } from '../usage.ts'
-import { advertisedClientUrls, type Endpoint, urls } from './urls.ts'
+import { advertisedClientUrls, type Endpoint, hostOf, urls } from './urls.ts'
 
 export interface Security {
   /** Null: no URL of clients is one of HTTPS. */
@@ -13,23 +13,26 @@ export interface Security {
 export interface Listening {
   /** All kinds of them. */
   readonly clients: readonly Endpoint[]
-  readonly peers: Endpoint
+  readonly peers: readonly Endpoint[]
   readonly dataDir: string
+  readonly srvDomain: string | null
 }
 
 /** Throws a {@link UsageError} if a URL is one of HTTPS, and there is no certificate for it. */
 export function securityOf(settings: Settings, listening: Listening): Security {
-  const { clients, peers, dataDir } = listening
+  const { clients, peers, dataDir, srvDomain } = listening
   const wanted = wantedBy(listening)
   const clientTls = clientTlsOf(settings, {
     dataDir,
+    srvDomain,
     isWanted: wanted.clients,
     hosts: hostsOf(clients, advertisedClientUrls(settings)),
   })
   const peerTls = peerTlsOf(settings, {
     dataDir,
+    srvDomain,
     isWanted: wanted.members,
-    hosts: hostsOf([peers], urls(settings, 'initial-advertise-peer-urls')),
+    hosts: hostsOf(peers, urls(settings, 'initial-advertise-peer-urls')),
   })
   if (clientTls === null && wanted.clients)
     throw new UsageError(
@@ -48,12 +51,13 @@ export function idleSecurity(settings: Settings, listening: Listening): readonly
 }
 
 function wantedBy({ clients, peers }: Listening): Parameters<typeof idleTls>[1] {
-  return { clients: clients.some(({ isSecure }) => isSecure), members: peers.isSecure }
+  const isOne = ({ isSecure }: Endpoint): boolean => isSecure
+  return { clients: clients.some(isOne), members: peers.some(isOne) }
 }
 
 function hostsOf(endpoints: readonly Endpoint[], advertised: readonly string[]): readonly string[] {
   return [
-    ...endpoints.map(({ host }) => host),
-    ...advertised.map((url) => new URL(url).hostname.replaceAll(/[[\]]/g, '')),
+    ...endpoints.map((endpoint) => ('path' in endpoint ? 'localhost' : endpoint.host)),
+    ...advertised.map(hostOf),
   ]
 }

@@ -9,6 +9,9 @@ export interface ClusterSettings {
   readonly 'initial-cluster': string
   readonly 'initial-cluster-state': 'new' | 'existing'
   readonly 'initial-cluster-token': string
+  /** Empty if it was not given. */
+  readonly 'discovery-srv': string
+  readonly 'discovery-srv-name': string
   readonly 'force-new-cluster': boolean
   readonly 'strict-reconfig-check': boolean
   readonly 'max-learners': number
@@ -25,7 +28,7 @@ const LOCAL_PEER = 'http://localhost:2380'
 
 export const CLUSTER_FLAGS: FlagsFor<ClusterSettings> = {
   name: text('name', 'default', 'name of this member, as in --initial-cluster'),
-  'listen-peer-urls': text('url', LOCAL_PEER, 'where to listen for other members'),
+  'listen-peer-urls': text('urls', LOCAL_PEER, 'where to listen for other members'),
   'initial-advertise-peer-urls': text('urls', LOCAL_PEER, 'where members reach this one'),
   'initial-cluster': text('name=url,...', '', 'who founds the cluster (default: this member)'),
   'initial-cluster-state': oneOf(
@@ -34,6 +37,8 @@ export const CLUSTER_FLAGS: FlagsFor<ClusterSettings> = {
     'found a cluster, or join one that runs',
   ),
   'initial-cluster-token': text('token', 'etcd-cluster', 'tells clusters with the same URLs apart'),
+  'discovery-srv': text('domain', '', 'find who founds the cluster by the SRV records of a domain'),
+  'discovery-srv-name': text('SUFFIX', '', 'those of _etcd-server-SUFFIX._tcp there'),
   'force-new-cluster': onOff(false, 'go on alone after all others were lost for good'),
   'strict-reconfig-check': onOff(true, 'refuse members where too few of them would run'),
   'max-learners': whole('members', 1, [0], 'most members that do not vote'),

@@ -1,6 +1,6 @@
 /** `--feature-gates`: the one that means something here, and those that etcd has besides. */
 import { InvalidArgumentError } from 'commander'
-import type { Flag } from './kinds.ts'
+import { booleanIn, type Flag } from './kinds.ts'
 
 /** What was asked for, by name. */
 export type FeatureGates = ReadonlyMap<string, boolean>
@@ -40,9 +40,11 @@ export function idleGates(gates: FeatureGates): readonly string[] {
 }
 
 function gateOf(text: string): [string, boolean] {
-  const [name = '', value] = text.split('=').map((part) => part.trim())
+  const [name = '', value = ''] = text.split('=').map((part) => part.trim())
   if (!KNOWN.has(name)) throw new InvalidArgumentError(`must name feature gates, and not '${name}'`)
-  if (value !== 'true' && value !== 'false')
+  try {
+    return [name, booleanIn(value)]
+  } catch {
     throw new InvalidArgumentError(`must say ${name}=true or ${name}=false`)
-  return [name, value === 'true']
+  }
 }

@@ -66,6 +66,9 @@ export function quota(initial: number, help: string): Flag<number> {
   }
 }
 
+/** Timers know no longer time. */
+const MAX_TIMER_MS = 0x7f_ff_ff_ff
+
 /** In milliseconds. */
 export function duration(initial: string, help: string): Flag<number> {
   return {
@@ -73,8 +76,9 @@ export function duration(initial: string, help: string): Flag<number> {
     default: initial,
     parse(given) {
       const ms = parseDuration(given)
-      if (ms !== null && ms <= 0x7f_ff_ff_ff) return ms
-      throw new InvalidArgumentError('must be a duration such as 30s, 5m or 1h30m')
+      if (ms === null) throw new InvalidArgumentError('must be a duration such as 30s, 5m or 1h30m')
+      if (ms <= MAX_TIMER_MS) return ms
+      throw new InvalidArgumentError('must be a duration of at most 596h')
     },
     help,
   }
@@ -100,6 +104,12 @@ export function oneOf<Value extends string>(
 }
 
 export function onOff(initial: boolean, help: string): Flag<boolean> {
-  const { parse } = oneOf(['true', 'false'], 'true', help)
-  return { value: '', default: String(initial), parse: (given) => parse(given) === 'true', help }
+  return { value: '', default: String(initial), parse: booleanIn, help }
+}
+
+/** In all the ways in which Go's programs take it. Throws an InvalidArgumentError for anything else. */
+export function booleanIn(given: string): boolean {
+  if (/^(?:1|t|T|true|True|TRUE)$/.test(given)) return true
+  if (/^(?:0|f|F|false|False|FALSE)$/.test(given)) return false
+  throw new InvalidArgumentError('must be true or false')
 }

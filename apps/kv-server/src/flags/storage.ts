@@ -15,7 +15,12 @@ export interface StorageSettings {
 
 export const STORAGE_FLAGS: FlagsFor<StorageSettings> = {
   'data-dir': text('path', '', 'where the data is kept (default: <name>.coracle)'),
-  'snapshot-count': whole('entries', 10_000, [1], 'applied entries between two snapshots'),
+  'snapshot-count': whole(
+    'entries',
+    10_000,
+    [0],
+    'applied entries between two snapshots (0: 10000)',
+  ),
   'snapshot-catchup-entries': whole('entries', 5_000, [0], 'entries kept behind a snapshot'),
   'quota-backend-bytes': quota(0, 'size at which puts are refused (0: 2 GiB, -1: none)'),
   'auto-compaction-mode': oneOf(

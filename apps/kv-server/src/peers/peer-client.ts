@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { ForwardedAnswer, ForwardedCall } from '@coracle/etcd-api'
 import type { ConnectionOptions } from 'node:tls'
+import { parseAddress } from '@coracle/transport-tcp'
 import { urlsOfAddress } from './addresses.ts'
 import {
   CLUSTER_HEADER,
@@ -17,8 +18,11 @@ import {
 } from './protocol.ts'
 
 const MAX_ANSWER_BYTES = 8 << 20
-/** There was no connection, so nothing left this member. */
-const NEVER_SENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENOTFOUND'])
+
+/** There was no connection, so nothing left this member, and another address may be tried. */
+class NeverSentError extends Error {
+  override readonly name = 'NeverSentError'
+}
 
 export interface AskOptions {
   /** In hexadecimal. */
@@ -30,7 +34,11 @@ export interface AskOptions {
 
 interface Question extends Omit<AskOptions, 'clusterId'> {
   readonly method: 'GET' | 'POST'
-  readonly url: string
+  /** Of a member, as others are told it. */
+  readonly base: string
+  readonly path: string
+  /** Default: `timeoutMs`. */
+  readonly connectTimeoutMs?: number
   readonly clusterId?: string
   readonly body?: Uint8Array
 }
@@ -47,7 +55,7 @@ export async function askCluster(
 ): Promise<ClusterView | null> {
   for (const base of urls) {
     try {
-      const { status, body } = await ask({ method: 'GET', url: base + MEMBERS_PATH, ...options })
+      const { status, body } = await ask({ method: 'GET', base, path: MEMBERS_PATH, ...options })
       const view = status === 200 ? parseClusterView(new TextDecoder().decode(body)) : null
       if (view !== null && view.members.length > 0) return view
     } catch {
@@ -57,24 +65,32 @@ export async function askCluster(
   return null
 }
 
-/** Brings a call to the leader. Null if it cannot be reached; rejects if it is not known what became of it. */
+/**
+ * Brings a call to the leader, at the first of its URLs where it is found. Null if it cannot be
+ * reached; rejects if it is not known what became of the call.
+ */
 export async function forwardCall(
   { leader, path, request }: ForwardedCall,
   options: AskOptions,
 ): Promise<ForwardedAnswer | null> {
-  const [base] = urlsOfAddress(leader.address)
-  const url = `${base}${FORWARD_PATH}${path}`
-  const answer = await ask({ method: 'POST', url, body: request, ...options }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (NEVER_SENT.has(error.code ?? '')) return null
-      throw error
-    },
-  )
-  if (answer === null) return null
-  const { status, body } = answer
+  const bases = urlsOfAddress(leader.address)
+  // One that does not answer at all must not use up the time of the others.
+  const connectTimeoutMs = options.timeoutMs / bases.length
+  const question = { method: 'POST', path: FORWARD_PATH + path, body: request } as const
+  for (const base of bases) {
+    try {
+      return outcomeOf(await ask({ ...question, base, connectTimeoutMs, ...options }), base)
+    } catch (error) {
+      if (!(error instanceof NeverSentError)) throw error
+    }
+  }
+  return null
+}
+
+function outcomeOf({ status, body }: Answer, base: string): ForwardedAnswer {
   if (status === 200) return { response: body }
   const refusal = status === 422 ? parseRefusal(new TextDecoder().decode(body)) : null
-  if (refusal === null) throw new Error(`${url} answered with status ${status}`)
+  if (refusal === null) throw new Error(`${base} answered with status ${status}`)
   return refusal
 }
 
@@ -87,7 +103,7 @@ export async function askHash(
   const body = new TextEncoder().encode(String(revision))
   for (const base of urls) {
     try {
-      const answer = await ask({ method: 'POST', url: base + HASH_PATH, body, ...options })
+      const answer = await ask({ method: 'POST', base, path: HASH_PATH, body, ...options })
       if (answer.status === 200) return parseHash(new TextDecoder().decode(answer.body))
     } catch {
       // Another may be the right one.
@@ -96,29 +112,49 @@ export async function askHash(
   return null
 }
 
-function ask({ method, url, clusterId, body, timeoutMs, tls }: Question): Promise<Answer> {
-  const isSecure = url.startsWith('https:')
-  if (isSecure && tls === null)
-    return Promise.reject(new Error(`${url} asks for TLS, and this member has no certificate`))
-  const request = isSecure ? httpsRequest : httpRequest
+function ask({ method, base, path, clusterId, body, tls, ...times }: Question): Promise<Answer> {
+  const address = parseAddress(base)
+  if (address === null) return Promise.reject(new Error(`${base} is no address of a member`))
+  const { secure, ...place } = address
+  if (secure === true && tls === null)
+    return Promise.reject(new Error(`${base} asks for TLS, and this member has no certificate`))
+  const request = secure === true ? httpsRequest : httpRequest
+  const to = 'path' in place ? { socketPath: place.path } : place
+  const { timeoutMs, connectTimeoutMs = timeoutMs } = times
   return new Promise((resolve, reject) => {
     const headers = clusterId === undefined ? {} : { [CLUSTER_HEADER]: clusterId }
     const signal = AbortSignal.timeout(timeoutMs)
     // A connection of its own: questions are rare, and one that hangs must not hold up another.
-    const asked = request(url, { ...tls, method, headers, signal, agent: false }, (response) => {
+    const how = { ...tls, ...to, path, method, headers, signal, agent: false }
+    const asked = request(how, (response) => {
       const chunks: Uint8Array[] = []
       let bytes = 0
       response.on('data', (chunk: Uint8Array) => {
         bytes += chunk.length
         chunks.push(chunk)
-        if (bytes > MAX_ANSWER_BYTES) asked.destroy(new Error(`${url} answers without end`))
+        if (bytes > MAX_ANSWER_BYTES) asked.destroy(new Error(`${base} answers without end`))
       })
       response.on('error', reject)
       response.on('end', () =>
         resolve({ status: response.statusCode ?? 0, body: new Uint8Array(Buffer.concat(chunks)) }),
       )
     })
-    asked.on('error', reject)
+    let isConnected = false
+    const deadline = setTimeout(
+      () => asked.destroy(new Error(`${base} cannot be reached in time`)),
+      connectTimeoutMs,
+    )
+    asked.on('socket', (socket) =>
+      socket.once('connect', () => {
+        isConnected = true
+        clearTimeout(deadline)
+      }),
+    )
+    asked.on('close', () => clearTimeout(deadline))
+    asked.on('error', (cause) => {
+      if (isConnected) reject(cause)
+      else reject(new NeverSentError(cause.message, { cause }))
+    })
     asked.end(body)
   })
 }

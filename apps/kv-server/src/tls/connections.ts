@@ -37,6 +37,7 @@ export function peerSecurity(
     // As in etcd: certificates that every member makes for itself hide what is said, and prove nothing.
     rejectUnauthorized: config.selfSigned === null,
     whenCalling: { crl: undefined, ...calling },
+    ...(config.serverName === null ? {} : { servername: config.serverName }),
     checkServerIdentity: (host, certificate) => checkPeer(host, certificate, config),
     async checkCaller(socket) {
       const objection = objectionOf(socket, config) ?? (await placeOf(socket, config, resolver))
@@ -66,5 +67,6 @@ async function placeOf(
 ): Promise<string | null> {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined || !checksCallerAddress) return null
-  return objectionToPlace(certificate, socket.remoteAddress ?? '', resolver)
+  // Whoever comes by a socket in the file system has no address, and is on this host.
+  return objectionToPlace(certificate, socket.remoteAddress ?? '127.0.0.1', resolver)
 }

@@ -22,14 +22,13 @@ export interface Security extends Disposable {
 
 /** Rejects with a sentence if files are missing or make no sense. */
 export async function openSecurity(
-  { clientTls, peerTls, listenPeers }: Pick<ServerConfig, 'clientTls' | 'peerTls' | 'listenPeers'>,
+  { clientTls, peerTls }: Pick<ServerConfig, 'clientTls' | 'peerTls'>,
   log: Log,
 ): Promise<Security> {
   const clients = clientTls === null ? null : await openCertificates(clientTls, { log })
   try {
     const peers = peerTls === null ? null : await openCertificates(peerTls, { log })
-    const listen = listenPeers.isSecure ? 'tls' : 'plain'
-    return new MemberSecurity({ clients, peers, listen }, log)
+    return new MemberSecurity({ clients, peers }, log)
   } catch (error) {
     clients?.[Symbol.dispose]()
     throw error
@@ -39,8 +38,6 @@ export async function openSecurity(
 interface Parts {
   readonly clients: Certificates | null
   readonly peers: Certificates | null
-  /** How members connect here. */
-  readonly listen: 'plain' | 'tls'
 }
 
 class MemberSecurity implements Security {
@@ -49,7 +46,7 @@ class MemberSecurity implements Security {
   readonly #clients: Certificates | null
   readonly #peers: Certificates | null
 
-  constructor({ clients, peers, listen }: Parts, log: Log) {
+  constructor({ clients, peers }: Parts, log: Log) {
     this.#clients = clients
     this.#peers = peers
     this.forClients =
@@ -57,7 +54,10 @@ class MemberSecurity implements Security {
         ? {}
         : { ...clientSecurity(clients.config, clients.material), onRefused: reportTo(log) }
     this.forPeers =
-      peers === null ? {} : { tls: peerSecurity(peers.config, peers.material), mixed: { listen } }
+      peers === null
+        ? {}
+        : // Each place that is listened on says itself whether TLS is spoken there.
+          { tls: peerSecurity(peers.config, peers.material), mixed: { listen: 'plain' } }
   }
 
   askingPeers(): ConnectionOptions | null {
@@ -67,8 +67,10 @@ class MemberSecurity implements Security {
       whenCalling,
       checkServerIdentity,
       rejectUnauthorized = true,
+      servername,
     } = peerSecurity(config, material)
-    return { ...whenCalling, checkServerIdentity, rejectUnauthorized }
+    const named = servername === undefined ? {} : { servername }
+    return { ...whenCalling, ...named, checkServerIdentity, rejectUnauthorized }
   }
 
   renewClients(server: Pick<EtcdServer, 'setSecureContext'>): void {

@@ -15,6 +15,8 @@ export interface TlsConfig {
   /** Whose certificates count. Null: those that Node trusts by itself. */
   readonly trustedCaFile: string | null
   readonly crlFile: string | null
+  /** What certificates of whom this member calls must be for. Null: the host in their URL. */
+  readonly serverName: string | null
   /** Whoever connects must show a certificate. */
   readonly requiresCertificate: boolean
   /** Empty: any. */
@@ -34,6 +36,8 @@ export interface Surroundings {
   readonly dataDir: string
   /** Whether any URL of this side is one of HTTPS. */
   readonly isWanted: boolean
+  /** Where members are found by DNS. Null: they are not. */
+  readonly srvDomain: string | null
   /** What a certificate made here is for. */
   readonly hosts: readonly string[]
 }
@@ -51,6 +55,7 @@ export function clientTlsOf(settings: SecuritySettings, around: Surroundings): T
     ...files,
     side: 'clients',
     calling: null,
+    serverName: null,
     trustedCaFile,
     crlFile: settings['client-crl-file'] || null,
     // As in etcd, whoever names an authority means it.
@@ -89,6 +94,8 @@ export function peerTlsOf(settings: SecuritySettings, around: Surroundings): Tls
     ...files,
     side: 'members',
     calling: pairOf(settings, 'peer-client-cert-file', 'peer-client-key-file'),
+    // As in etcd: the names in SRV records are whatever DNS says, and public authorities sign for all.
+    serverName: isAuto || trustedCaFile !== null ? null : around.srvDomain,
     trustedCaFile,
     crlFile: settings['peer-crl-file'] || null,
     requiresCertificate,
@@ -104,15 +111,40 @@ export function idleTls(
   settings: SecuritySettings,
   isWanted: { readonly clients: boolean; readonly members: boolean },
 ): readonly string[] {
-  const of = (prefix: '' | 'peer-'): boolean =>
-    settings[`${prefix}cert-file`] !== '' ||
-    settings[prefix === '' ? 'auto-tls' : 'peer-auto-tls'] ||
-    settings[prefix === '' ? 'client-cert-auth' : 'peer-client-cert-auth']
-  const idle = 'no URL to listen on is one of https: certificate and key are'
+  const given = (names: readonly (keyof SecuritySettings)[]): readonly string[] =>
+    names.filter((name) => isGiven(settings[name])).map((name) => `--${name}`)
+  const clients = isWanted.clients ? [] : given(CLIENT_TLS)
+  const members = isWanted.members ? [] : given(PEER_TLS)
+  const idle = 'no URL to listen on is one of https'
   return [
-    ...(of('') && !isWanted.clients ? [`TLS for clients: ${idle} ignored`] : []),
-    ...(of('peer-') && !isWanted.members ? [`TLS for members: ${idle} for calling only`] : []),
+    ...(clients.length > 0 ? [`TLS for clients: ${idle}, so ${clients.join(', ')}: ignored`] : []),
+    ...(members.length > 0
+      ? [`TLS for members: ${idle}, so ${members.join(', ')}: for calling only`]
+      : []),
   ]
+}
+
+const CLIENT_TLS = [
+  'cert-file',
+  'auto-tls',
+  'client-cert-auth',
+  'trusted-ca-file',
+  'client-crl-file',
+  'client-cert-allowed-hostname',
+] as const
+
+const PEER_TLS = [
+  'peer-cert-file',
+  'peer-auto-tls',
+  'peer-client-cert-auth',
+  'peer-trusted-ca-file',
+  'peer-crl-file',
+  'peer-cert-allowed-cn',
+  'peer-cert-allowed-hostname',
+] as const
+
+function isGiven(value: SecuritySettings[keyof SecuritySettings]): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== '' && value !== false
 }
 
 type FileFlag = {

@@ -26,7 +26,9 @@ const TOKEN = 'etcd-cluster'
 
 /** Clients that ask for the members are told where this one listens. Takes a leader, and waits for it. */
 async function publish(node: RaftNode<KvResult>, addresses: readonly string[]): Promise<void> {
-  const clientUrls = addresses.map((address) => `http://${address}`)
+  const clientUrls = addresses.map((address) =>
+    address.startsWith('unix') ? address : `http://${address}`,
+  )
   const request = { id: node.id, name: 'default', clientUrls }
   await node.propose(encodeCommand({ type: 'publish-member', request }))
 }
