@@ -25,6 +25,7 @@ export interface ServerConfig extends Beginning, Security {
   readonly advertiseClientUrls: readonly string[]
   /** For metrics and health checks only. */
   readonly listenMetrics: readonly Endpoint[]
+  readonly metricsDetail: 'basic' | 'extensive'
   readonly listenPeers: Endpoint
   readonly clusterToken: string
   /** False: the cluster runs already, and this member waits to be added to it. */
@@ -102,6 +103,7 @@ export function resolveConfig(
     advertiseClientUrls: advertisedClientUrls(settings),
     listenHttp,
     listenMetrics,
+    metricsDetail: settings.metrics,
     listenPeers: listenPeer,
     ...securityOf(settings, listening),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),

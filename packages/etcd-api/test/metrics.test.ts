@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { etcdMetrics, etcdServer, nodeIdOf } from '../src/index.ts'
 import { CLUSTER_ID, type Harness, MEMBER_ID, startHarness, text } from './harness.ts'
 import { http, post } from './http-client.ts'
+import { stagedTime } from './staged-time.ts'
 
 let harness: Harness
 beforeAll(async () => {
@@ -160,6 +161,56 @@ describe('calls are counted', () => {
     expect(await valueOf('etcd_debugging_server_alarms', labels)).toBe(1)
     await post(harness.address, '/v3/maintenance/alarm', { ...alarm, action: 'DEACTIVATE' })
     expect(await scrape()).not.toContain('etcd_debugging_server_alarms{')
+  })
+})
+
+describe('how long calls take', () => {
+  const HANDLING = 'grpc_server_handling_seconds'
+  const range = rpc('KV', 'Range')
+  const watch = rpc('Watch', 'Watch', 'bidi_stream')
+
+  test('is not measured unless it is asked for', async () => {
+    expect(await scrape()).not.toContain(HANDLING)
+  })
+
+  test('is told in the buckets of Go, for methods that nobody has called as well', async () => {
+    await using extensive = await startHarness({ metricsDetail: 'extensive' })
+    const body = await scrape(extensive.address)
+    expect(body).toContain(`# TYPE ${HANDLING} histogram\n`)
+    const bounds = [...body.matchAll(/_handling_seconds_bucket\{le="(.*?)",(.*?)\} 0\n/g)]
+      .filter(([, , labels]) => labels === range)
+      .map(([, bound]) => bound)
+    const expected = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10].map(String)
+    expect(bounds).toEqual([...expected, '+Inf'])
+  })
+
+  test('is from the beginning of a call to its end, however it ends', async () => {
+    const environment = stagedTime()
+    await using extensive = await startHarness({ metricsDetail: 'extensive', environment })
+    const sumAndCount = (labels: string): Promise<number[]> =>
+      Promise.all(
+        ['sum', 'count'].map((part) =>
+          valueOf(`${HANDLING}_${part}`, labels, extensive.address),
+        ),
+      )
+    extensive.node.hold()
+    const put = extensive.client.call('KV/Put', { key: text('a') })
+    await extensive.node.holding(1)
+    environment.advance(40)
+    extensive.node.release()
+    await put
+    expect(await sumAndCount(rpc('KV', 'Put'))).toEqual([0.04, 1])
+    await expect(extensive.client.call('KV/Range', {})).rejects.toThrow('key is not provided')
+    expect(await sumAndCount(range)).toEqual([0, 1])
+    const stream = extensive.client.duplex('Watch/Watch')
+    stream.send({ create_request: { key: text('a') } })
+    await stream.next()
+    environment.advance(2_000)
+    expect(await sumAndCount(watch)).toEqual([0, 0])
+    stream[Symbol.dispose]()
+    await expect.poll(() => sumAndCount(watch)).toEqual([2, 1])
+    await extensive.client.stream('Maintenance/Snapshot')
+    expect(await sumAndCount(rpc('Maintenance', 'Snapshot', 'server_stream'))).toEqual([0, 1])
   })
 })
 

@@ -5,6 +5,7 @@ import type { Call, DuplexCall, Receiver } from '../call.ts'
 import { type EtcdError, unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
 import { counters, counter, type Sample } from './collect.ts'
+import { labelsOf, RPC_LABELS } from './rpc-labels.ts'
 
 /** Bytes of messages, without what carries them. */
 export interface Traffic {
@@ -46,20 +47,16 @@ class Counts {
   received = 0
   sent = 0
   readonly handled: number[] = CODES.map(() => 0)
-  readonly labels: readonly [type: string, service: string, method: string]
+  readonly labels: readonly string[]
 
   constructor({ schema }: Rpc) {
-    this.labels = [typeOf(schema), schema.service, schema.method]
+    const labels = labelsOf(schema)
+    this.labels = RPC_LABELS.map((name) => labels[name])
   }
 
   end(code: number): void {
     this.handled[code] = (this.handled[code] ?? 0) + 1
   }
-}
-
-function typeOf({ requestStream, responseStream }: Rpc['schema']): string {
-  if (requestStream) return 'bidi_stream'
-  return responseStream ? 'server_stream' : 'unary'
 }
 
 export function rpcMetrics(registry: Registry): RpcMetrics {
@@ -83,18 +80,16 @@ export function rpcMetrics(registry: Registry): RpcMetrics {
   }
 }
 
-const LABELS = ['grpc_type', 'grpc_service', 'grpc_method']
-
 function register(registry: Registry, all: readonly Counts[], traffic: Traffic): void {
   const perMethod = (name: string, help: string, read: (counts: Counts) => number): void =>
-    counters(registry, { name, help, labels: LABELS }, () =>
+    counters(registry, { name, help, labels: RPC_LABELS }, () =>
       all.map((counts): Sample => [read(counts), ...counts.labels]),
     )
   perMethod('grpc_server_started_total', 'Calls that began.', ({ started }) => started)
   perMethod('grpc_server_msg_received_total', 'Requests.', ({ received }) => received)
   perMethod('grpc_server_msg_sent_total', 'Responses.', ({ sent }) => sent)
   const handled = { name: 'grpc_server_handled_total', help: 'Calls that ended, by their code.' }
-  counters(registry, { ...handled, labels: [...LABELS, 'grpc_code'] }, () =>
+  counters(registry, { ...handled, labels: [...RPC_LABELS, 'grpc_code'] }, () =>
     all.flatMap((counts) =>
       CODES.map((code, i): Sample => [counts.handled[i] ?? 0, ...counts.labels, code]),
     ),
