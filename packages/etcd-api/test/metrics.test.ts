@@ -189,9 +189,7 @@ describe('how long calls take', () => {
     await using extensive = await startHarness({ metricsDetail: 'extensive', environment })
     const sumAndCount = (labels: string): Promise<number[]> =>
       Promise.all(
-        ['sum', 'count'].map((part) =>
-          valueOf(`${HANDLING}_${part}`, labels, extensive.address),
-        ),
+        ['sum', 'count'].map((part) => valueOf(`${HANDLING}_${part}`, labels, extensive.address)),
       )
     extensive.node.hold()
     const put = extensive.client.call('KV/Put', { key: text('a') })

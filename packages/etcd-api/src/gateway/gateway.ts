@@ -5,21 +5,18 @@
 import type { Environment } from '@coracle/raft-core'
 import { requestTooLarge, unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
-import { codecOf, type MethodSchema } from '../schema.ts'
 import {
   type Exchange,
   HttpCall,
   HttpDuplexCall,
-  type JsonCodec,
   sendError,
   sendLine,
   sendMessage,
 } from './http-call.ts'
 import { deadlineExceeded, malformedJson, notFound, notPost } from './http-errors.ts'
-import { jsonDecoder } from './json-decode.ts'
-import { jsonEncoder } from './json-encode.ts'
-import { parseFirst } from './json-text.ts'
-import { gatewayPaths, withoutBeta } from './paths.ts'
+import type { JsonCodec } from './json-codec.ts'
+import { gatewayRoutes, isGatewayPath, type Route } from './routes.ts'
+import { type WebSockets, webSockets } from './web-sockets.ts'
 
 export interface GatewayOptions {
   readonly rpcs: ReadonlyMap<string, Rpc>
@@ -31,40 +28,22 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Answers the request if it is one for a path of the gateway; says whether it was. */
   serve(path: string, exchange: Exchange): boolean
-}
-
-interface Route {
-  readonly rpc: Rpc
-  readonly codec: JsonCodec
+  /** The same methods at the same paths, for clients that want more than one answer of a request. */
+  readonly webSockets: WebSockets
 }
 
 export function jsonGateway(options: GatewayOptions): Gateway {
-  const routes = new Map<string, Route>()
-  for (const [path, name] of gatewayPaths()) {
-    const rpc = options.rpcs.get(name)
-    if (rpc !== undefined) routes.set(path, { rpc, codec: jsonCodec(rpc.schema) })
-  }
+  const routeOf = gatewayRoutes(options.rpcs)
   return {
-    serve(asked, exchange) {
-      const path = withoutBeta(asked)
-      if (!path.startsWith('/v3/')) return false
-      const route = routes.get(path)
-      if (route === undefined) sendError(exchange, notFound)
+    webSockets: webSockets({ routeOf, maxMessageBytes: options.maxBodyBytes }),
+    serve(path, exchange) {
+      if (!isGatewayPath(path)) return false
+      const route = routeOf(path)
+      if (route === null) sendError(exchange, notFound)
       else if (exchange.request.method !== 'POST') sendError(exchange, notPost)
       else serveRoute(route, exchange, options)
       return true
     },
-  }
-}
-
-function jsonCodec({ requestType, responseType }: MethodSchema): JsonCodec {
-  const decode = jsonDecoder<object>(requestType)
-  const encode = jsonEncoder<object>(responseType)
-  const responses = codecOf<object>(responseType)
-  return {
-    decode: (text) => decode(text.trim() === '' ? {} : parseFirst(text)),
-    encode: (message) =>
-      encode(message instanceof Uint8Array ? responses.decode(message) : message),
   }
 }
 

@@ -32,13 +32,7 @@ export function handlingTimes(registry: Registry, now: () => number): Timed {
       case 'server-stream':
         return { ...rpc, call: timeStream(rpc, clock) }
       case 'duplex':
-        return {
-          ...rpc,
-          call(call) {
-            call.onceOver(clock())
-            rpc.call(call)
-          },
-        }
+        return { ...rpc, call: timeDuplex(rpc, clock) }
     }
   }
 }
@@ -76,5 +70,15 @@ function timeStream(
     } finally {
       stop()
     }
+  }
+}
+
+function timeDuplex(
+  rpc: Extract<Rpc, { kind: 'duplex' }>,
+  clock: Clock,
+): Extract<Rpc, { kind: 'duplex' }>['call'] {
+  return (call) => {
+    call.onceOver(clock())
+    rpc.call(call)
   }
 }
