@@ -22,6 +22,7 @@ import { maintenanceService } from './maintenance-service.ts'
 import { type Method, type Rpc, rpcOf } from './method.ts'
 import { etcdMetrics } from './metrics/etcd-metrics.ts'
 import { handlingTimes } from './metrics/handling-times.ts'
+import { healthMetrics } from './metrics/health-metrics.ts'
 import { raftStatusMetrics } from './metrics/raft-metrics.ts'
 import { rpcMetrics, type Traffic } from './metrics/rpc-metrics.ts'
 import { serverMetrics } from './metrics/server-metrics.ts'
@@ -92,7 +93,7 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
     rpcs.set(`/${schema.service}/${schema.method}`, rpc)
   }
   const endpoints = new Map<string, Endpoint>([
-    ...healthEndpoints(context),
+    ...healthEndpoints(context, healthMetrics(registry)),
     ['/version', versionEndpoint()],
     ['/metrics', metricsEndpoint(registry)],
   ])

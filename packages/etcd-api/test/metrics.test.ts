@@ -105,9 +105,45 @@ describe('calls are counted', () => {
   })
 
   test('those over JSON as well, for they are the same calls', async () => {
-    const before = await valueOf('grpc_server_msg_sent_total', rpc('KV', 'Range'))
-    await post(harness.address, '/v3/kv/range', { key: 'YQ==' })
-    expect(await valueOf('grpc_server_msg_sent_total', rpc('KV', 'Range'))).toBe(before + 1)
+    const range = rpc('KV', 'Range')
+    const numbers = (): Promise<number[]> =>
+      Promise.all([
+        valueOf('grpc_server_msg_sent_total', range),
+        valueOf('etcd_network_client_grpc_received_bytes_total'),
+        valueOf('etcd_network_client_grpc_sent_bytes_total'),
+      ])
+    const [sent = 0, bytesIn = 0, bytesOut = 0] = await numbers()
+    const body = '{"key":"YQ=="}'
+    const answer = await http(harness.address, '/v3/kv/range', { body })
+    expect(await numbers()).toEqual([
+      sent + 1,
+      bytesIn + body.length,
+      bytesOut + answer.body.length,
+    ])
+  })
+
+  test('the answers to who asks whether it is well', async () => {
+    const answers = (): Promise<number[]> =>
+      Promise.all([valueOf('etcd_server_health_success'), valueOf('etcd_server_health_failures')])
+    const [well = 0, ill = 0] = await answers()
+    await http(harness.address, '/health')
+    await post(harness.address, '/v3/maintenance/alarm', { action: 1, memberID: '7', alarm: 2 })
+    await http(harness.address, '/health')
+    await http(harness.address, '/readyz')
+    await post(harness.address, '/v3/maintenance/alarm', { action: 2, memberID: '7', alarm: 2 })
+    expect(await answers()).toEqual([well + 1, ill + 1])
+    const check = 'type="readyz",name="data_corruption"'
+    expect(await valueOf('etcd_server_healthcheck', check)).toBe(0)
+    expect(await valueOf('etcd_server_healthchecks_total', `${check},status="error"`)).toBe(1)
+    await http(harness.address, '/readyz/data_corruption')
+    expect(await valueOf('etcd_server_healthcheck', check)).toBe(1)
+    expect(await valueOf('etcd_server_healthchecks_total', `${check},status="success"`)).toBe(1)
+  })
+
+  test('changes of users and roles, by their revision', async () => {
+    const before = await valueOf('etcd_debugging_auth_revision')
+    await harness.client.call('Auth/RoleAdd', { name: 'counted' })
+    expect(await valueOf('etcd_debugging_auth_revision')).toBe(before + 1)
   })
 
   test('streams that are open have begun and not ended', async () => {
@@ -251,6 +287,24 @@ describe('a member that is measured', () => {
     expect(await valueOf('etcd_disk_wal_write_bytes_total', '', address)).toBeGreaterThan(0)
   })
 
+  test('knows the other members', async () => {
+    const { membership, id } = harness.node.status()
+    const peers = [...membership.peers, { id: '7', address: '' }]
+    harness.node.changeStatus({ membership: { ...membership, peers } })
+    const others = (await scrape()).match(/^etcd_network_known_peers\{.*/gm)
+    harness.node.changeStatus({ membership })
+    expect(others).toEqual([`etcd_network_known_peers{Local="${id}",Remote="7"} 1`])
+  })
+
+  test('has etcd’s buckets for what takes its time', async () => {
+    const buckets = await etcdMetrics().registry.metrics()
+    const bounds = buckets.matchAll(
+      /^etcd_snap_db_save_total_duration_seconds_bucket\{le="(.*?)"/gm,
+    )
+    const expected = Array.from({ length: 10 }, (_, i) => String(0.1 * 2 ** i))
+    expect([...bounds].map(([, bound]) => bound)).toEqual([...expected, '+Inf'])
+  })
+
   test('counts what goes to each peer, and times heartbeats', async () => {
     const metrics = etcdMetrics()
     const header = { from: 'b', to: 'a', term: 1 }
@@ -290,9 +344,14 @@ describe('a member that is measured', () => {
     })
     started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1, promiseMs: 0 })
     started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1, promiseMs: 0 })
+    expect(await metrics.registry.metrics()).toContain(
+      'etcd_network_active_peers{Local="a",Remote="b"} 1\n',
+    )
     started[0]?.onUnreachable('b')
     expect(delivered).toHaveLength(2)
     const body = await metrics.registry.metrics()
+    expect(body).toContain('etcd_network_active_peers{Local="a",Remote="b"} 0\n')
+    expect(body).toContain('etcd_network_disconnected_peers_total{Local="a",Remote="b"} 1\n')
     expect(body).toMatch(/etcd_network_peer_sent_bytes_total\{To="b"\} 196\n/)
     expect(body).toMatch(/etcd_network_peer_received_bytes_total\{From="b"\} 96\n/)
     expect(body).toMatch(/etcd_network_peer_sent_failures_total\{To="b"\} 1\n/)

@@ -5,6 +5,7 @@
 import type { Environment } from '@coracle/raft-core'
 import { requestTooLarge, unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
+import type { Traffic } from '../metrics/rpc-metrics.ts'
 import {
   type Exchange,
   HttpCall,
@@ -20,6 +21,8 @@ import { type WebSockets, webSockets } from './web-sockets.ts'
 
 export interface GatewayOptions {
   readonly rpcs: ReadonlyMap<string, Rpc>
+  /** The JSON of requests and answers is added to it. */
+  readonly traffic: Traffic
   /** The largest request as JSON, in bytes. */
   readonly maxBodyBytes: number
   readonly environment: Environment
@@ -33,7 +36,7 @@ export interface Gateway {
 }
 
 export function jsonGateway(options: GatewayOptions): Gateway {
-  const routeOf = gatewayRoutes(options.rpcs)
+  const routeOf = gatewayRoutes(options.rpcs, options.traffic)
   return {
     webSockets: webSockets({ routeOf, maxMessageBytes: options.maxBodyBytes }),
     serve(path, exchange) {

@@ -1,5 +1,6 @@
 /** Which method is asked for, by the path of the gateway. */
 import type { Rpc } from '../method.ts'
+import type { Traffic } from '../metrics/rpc-metrics.ts'
 import { type JsonCodec, jsonCodec } from './json-codec.ts'
 import { gatewayPaths, withoutBeta } from './paths.ts'
 
@@ -11,11 +12,11 @@ export interface Route {
 /** Null: there is no method at this path. */
 export type RouteOf = (path: string) => Route | null
 
-export function gatewayRoutes(rpcs: ReadonlyMap<string, Rpc>): RouteOf {
+export function gatewayRoutes(rpcs: ReadonlyMap<string, Rpc>, traffic: Traffic): RouteOf {
   const routes = new Map<string, Route>()
   for (const [path, name] of gatewayPaths()) {
     const rpc = rpcs.get(name)
-    if (rpc !== undefined) routes.set(path, { rpc, codec: jsonCodec(rpc.schema) })
+    if (rpc !== undefined) routes.set(path, { rpc, codec: jsonCodec(rpc.schema, traffic) })
   }
   return (path) => routes.get(withoutBeta(path)) ?? null
 }

@@ -7,7 +7,7 @@ import type { Rpc } from '../method.ts'
 import { counters, counter, type Sample } from './collect.ts'
 import { labelsOf, RPC_LABELS } from './rpc-labels.ts'
 
-/** Bytes of messages, without what carries them. */
+/** Bytes of messages, as protobuf or as the text of JSON, without what carries them. */
 export interface Traffic {
   received: number
   sent: number
@@ -94,10 +94,11 @@ function register(registry: Registry, all: readonly Counts[], traffic: Traffic):
       CODES.map((code, i): Sample => [counts.handled[i] ?? 0, ...counts.labels, code]),
     ),
   )
+  // etcd's gateway speaks gRPC to etcd, so that its clients count here, too.
   const bytes = (name: string, help: string, read: () => number): void =>
     counter(registry, { name: `etcd_network_client_grpc_${name}`, help }, read)
-  bytes('received_bytes_total', 'Bytes of requests over gRPC.', () => traffic.received)
-  bytes('sent_bytes_total', 'Bytes of responses over gRPC.', () => traffic.sent)
+  bytes('received_bytes_total', 'Bytes of requests.', () => traffic.received)
+  bytes('sent_bytes_total', 'Bytes of responses.', () => traffic.sent)
 }
 
 function countUnary(
