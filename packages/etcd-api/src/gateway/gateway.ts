@@ -14,7 +14,13 @@ import {
   sendLine,
   sendMessage,
 } from './http-call.ts'
-import { deadlineExceeded, malformedJson, notFound, notPost } from './http-errors.ts'
+import {
+  deadlineExceeded,
+  invalidTimeout,
+  malformedJson,
+  notFound,
+  notPost,
+} from './http-errors.ts'
 import type { JsonCodec } from './json-codec.ts'
 import { gatewayRoutes, isGatewayPath, type Route } from './routes.ts'
 import { type WebSockets, webSockets } from './web-sockets.ts'
@@ -56,8 +62,9 @@ function serveRoute({ rpc, codec }: Route, exchange: Exchange, options: GatewayO
     return
   }
   const call = new HttpCall(exchange)
-  const stopClock = startClock(call, options.environment)
+  let stopClock = (): void => {}
   const answer = async (): Promise<void> => {
+    stopClock = startClock(call, options.environment)
     const request = codec.decode(await readBody(exchange, options.maxBodyBytes))
     if (rpc.kind === 'unary') {
       const response = await rpc.call(request, call)
@@ -68,7 +75,7 @@ function serveRoute({ rpc, codec }: Route, exchange: Exchange, options: GatewayO
     .catch((error: unknown) => {
       if (!exchange.response.writableEnded) sendError(exchange, unexpected(malformedJson(error)))
     })
-    .finally(stopClock)
+    .finally(() => stopClock())
 }
 
 /** The next message is asked for when the client has room for it. */
@@ -130,13 +137,19 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 /** Ends the call when the time is up that the client gave it (`Grpc-Timeout: 500m`). */
 function startClock(call: HttpCall, environment: Environment): () => void {
   const given = call.exchange.request.headers['grpc-timeout']
-  const [, amount, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(given ?? '')) ?? []
-  if (amount === undefined || unit === undefined) return () => {}
-  const timeoutMs = Math.min(Number(amount) * (UNITS_MS[unit] ?? 0), 0x7fff_ffff)
-  const stop = environment.every(Math.max(timeoutMs, 1), () => {
+  if (given === undefined) return () => {}
+  const stop = environment.every(timeoutMsOf(String(given)), () => {
     stop()
     call.expire()
     sendError(call.exchange, deadlineExceeded)
   })
   return stop
+}
+
+/** At least 1. Throws for what is no time. */
+function timeoutMsOf(given: string): number {
+  const [, amount, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(given) ?? []
+  if (amount === undefined) throw invalidTimeout(given)
+  const timeoutMs = Math.min(Number(amount) * (UNITS_MS[unit] ?? 0), 0x7fff_ffff)
+  return Math.max(timeoutMs, 1)
 }

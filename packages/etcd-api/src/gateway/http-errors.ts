@@ -33,6 +33,10 @@ export const deadlineExceeded: EtcdError = new EtcdError(
   'context deadline exceeded',
 )
 
+export function invalidTimeout(given: string): EtcdError {
+  return new EtcdError(Code.INVALID_ARGUMENT, `invalid grpc-timeout: ${given}`)
+}
+
 /** What came of a body that is no request. */
 export function malformedJson(error: unknown): unknown {
   return error instanceof JsonError ? new EtcdError(Code.INVALID_ARGUMENT, error.message) : error
