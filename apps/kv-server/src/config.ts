@@ -21,6 +21,7 @@ export interface ServerConfig extends Beginning, Security {
   readonly advertiseClientUrls: readonly string[]
   /** For metrics and health checks only. */
   readonly listenMetrics: readonly Endpoint[]
+  readonly metricsDetail: 'basic' | 'extensive'
   readonly listenPeers: readonly Endpoint[]
   /** Where members reach this one, as it says itself: it is found by them among those that found. */
   readonly advertisePeerUrls: readonly string[]
@@ -108,6 +109,7 @@ export function resolveConfig(
     advertiseClientUrls: advertisedClientUrls(settings),
     listenHttp,
     listenMetrics,
+      metricsDetail: settings.metrics,
     listenPeers,
     ...securityOf(settings, listening),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),

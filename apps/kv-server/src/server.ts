@@ -142,6 +142,7 @@ async function serveClients(
     node,
     stateMachine,
     metrics,
+    metricsDetail: config.metricsDetail,
     cluster: {
       id: config.clusterId,
       peerUrls: ({ address }) => urlsOfAddress(address),

@@ -114,6 +114,12 @@ describe('what flags mean together', () => {
     })
   })
 
+  test('how long calls take is measured if that is asked for', () => {
+    expect(configOf().metricsDetail).toBe('basic')
+    expect(configOf('--metrics=extensive').metricsDetail).toBe('extensive')
+    expect(() => configOf('--metrics=all')).toThrow('must be basic or extensive')
+  })
+
   test('another token is another cluster, and other members', () => {
     const one = configOf(...INFRA0)
     const other = configOf(...INFRA0, '--initial-cluster-token=etcd-cluster-2')

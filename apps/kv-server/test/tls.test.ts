@@ -7,6 +7,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { adminOf } from './admin.ts'
 import { Authority, type Files } from './authority.ts'
 import { memberClient } from '../src/client.ts'
@@ -122,6 +123,19 @@ describe.each(['tcp', 'grpc'])(
         'etcd_server',
       )
       await expect(get(`https://${address}/health`, { ca })).rejects.toThrow()
+    })
+
+    test('open WebSockets on the same port', async () => {
+      const [{ address } = { address: '' }] = cluster.members
+      const socket = new WebSocket(`wss://${address}/v3/watch`, { ca: authority.ca, ...client })
+      await once(socket, 'open')
+      const answer = once(socket, 'message')
+      socket.send('{"create_request":{"key":"YQ=="}}')
+      const [message] = await answer
+      expect(JSON.parse(String(message))).toMatchObject({ result: { created: true } })
+      const closed = once(socket, 'close')
+      socket.close()
+      await closed
     })
 
     test.runIf(etcdctlIsInstalled())('refuse strangers, and are refused by them', async () => {

@@ -89,6 +89,11 @@ export interface EtcdServicesOptions {
   /** Where what happens is counted. Default: metrics of its own, that know no disk and no peers. */
   readonly metrics?: EtcdMetrics
   /**
+   * With `extensive`, as etcd's `--metrics=extensive`, it is also measured how long the calls of each
+   * method take, which costs each call a little. Default `basic`.
+   */
+  readonly metricsDetail?: 'basic' | 'extensive'
+  /**
    * How long it takes until a lost leader is missed, in milliseconds, as the node is told in ticks.
    * Leases last at least half as long again, and outlive a change of leader by it. Default 1000.
    */

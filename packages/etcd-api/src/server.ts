@@ -144,10 +144,10 @@ function handlersOf({ rpcs, traffic }: EtcdServices): Record<string, Handler> {
 /** Base64 makes a third more of bytes; the rest is room for names and spaces. */
 const JSON_OVERHEAD = 2
 
-function gatewayOf({ rpcs }: EtcdServices, options: EtcdServerOptions): Gateway {
+function gatewayOf({ rpcs, traffic }: EtcdServices, options: EtcdServerOptions): Gateway {
   const { limits, environment } = resolveOptions(options)
   const maxBodyBytes = JSON_OVERHEAD * (limits.maxRequestBytes + GRPC_OVERHEAD_BYTES)
-  return jsonGateway({ rpcs, maxBodyBytes, environment })
+  return jsonGateway({ rpcs, traffic, maxBodyBytes, environment })
 }
 
 function grpcLimits(options: EtcdServerOptions): Partial<GrpcLimits> {

@@ -21,6 +21,8 @@ import { lockService } from './lock-service.ts'
 import { maintenanceService } from './maintenance-service.ts'
 import { type Method, type Rpc, rpcOf } from './method.ts'
 import { etcdMetrics } from './metrics/etcd-metrics.ts'
+import { handlingTimes } from './metrics/handling-times.ts'
+import { healthMetrics } from './metrics/health-metrics.ts'
 import { raftStatusMetrics } from './metrics/raft-metrics.ts'
 import { rpcMetrics, type Traffic } from './metrics/rpc-metrics.ts'
 import { serverMetrics } from './metrics/server-metrics.ts'
@@ -56,6 +58,11 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   const { registry } = options.metrics ?? etcdMetrics(options)
   const counted = rpcMetrics(registry)
   const context = serviceContext(options)
+  const { environment } = context.options
+  const timed =
+    options.metricsDetail === 'extensive'
+      ? handlingTimes(registry, () => environment.now())
+      : (rpc: Rpc) => rpc
   raftStatusMetrics(registry, options.node)
   const stopCounting = serverMetrics(registry, context)
   const leases = leaseService(context)
@@ -82,10 +89,11 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   }
   for (const schema of allMethods()) {
     const method = methods[schema.service]?.[schema.method]
-    rpcs.set(`/${schema.service}/${schema.method}`, counted.count(rpcOf(schema, method, context)))
+    const rpc = timed(counted.count(rpcOf(schema, method, context)))
+    rpcs.set(`/${schema.service}/${schema.method}`, rpc)
   }
   const endpoints = new Map<string, Endpoint>([
-    ...healthEndpoints(context),
+    ...healthEndpoints(context, healthMetrics(registry)),
     ['/version', versionEndpoint()],
     ['/metrics', metricsEndpoint(registry)],
   ])

@@ -134,6 +134,15 @@ describe('/livez and /readyz', () => {
 })
 
 describe('every answer', () => {
+  test('of metrics has a head, which probes ask for; those about health have none, as in etcd', async () => {
+    const head = (path: string) => http(harness.address, path, { method: 'HEAD' })
+    const metrics = await head('/metrics')
+    expect(metrics).toMatchObject({ status: 200, body: '' })
+    expect(Number(metrics.headers['content-length'])).toBeGreaterThan(0)
+    for (const path of ['/health', '/readyz', '/version'])
+      expect((await head(path)).status).toBe(405)
+  })
+
   test('to anything else is 404 in plain text', async () => {
     expect(await get('/')).toMatchObject({ status: 404, body: '404 page not found\n' })
     expect(await get('/v3')).toMatchObject({ status: 404, body: '404 page not found\n' })

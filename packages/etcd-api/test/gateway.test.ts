@@ -153,6 +153,14 @@ describe('a refusal is a status and JSON for clients of any age', () => {
     expect(answer).toMatchObject({ status: 504, json: { code: 4 } })
   })
 
+  test('and a time that is none is refused', async () => {
+    const answer = await ask('/v3/kv/range', { key: FOO }, { 'grpc-timeout': '1x' })
+    expect(answer).toMatchObject({
+      status: 400,
+      json: { code: 3, message: 'invalid grpc-timeout: 1x' },
+    })
+  })
+
   test('without a leader, requests that need one are refused at once', async () => {
     const leader = harness.node.status().leader
     harness.node.changeStatus({ leader: null })

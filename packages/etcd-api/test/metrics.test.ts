@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { etcdMetrics, etcdServer, nodeIdOf } from '../src/index.ts'
 import { CLUSTER_ID, type Harness, MEMBER_ID, startHarness, text } from './harness.ts'
 import { http, post } from './http-client.ts'
+import { stagedTime } from './staged-time.ts'
 
 let harness: Harness
 beforeAll(async () => {
@@ -104,9 +105,45 @@ describe('calls are counted', () => {
   })
 
   test('those over JSON as well, for they are the same calls', async () => {
-    const before = await valueOf('grpc_server_msg_sent_total', rpc('KV', 'Range'))
-    await post(harness.address, '/v3/kv/range', { key: 'YQ==' })
-    expect(await valueOf('grpc_server_msg_sent_total', rpc('KV', 'Range'))).toBe(before + 1)
+    const range = rpc('KV', 'Range')
+    const numbers = (): Promise<number[]> =>
+      Promise.all([
+        valueOf('grpc_server_msg_sent_total', range),
+        valueOf('etcd_network_client_grpc_received_bytes_total'),
+        valueOf('etcd_network_client_grpc_sent_bytes_total'),
+      ])
+    const [sent = 0, bytesIn = 0, bytesOut = 0] = await numbers()
+    const body = '{"key":"YQ=="}'
+    const answer = await http(harness.address, '/v3/kv/range', { body })
+    expect(await numbers()).toEqual([
+      sent + 1,
+      bytesIn + body.length,
+      bytesOut + answer.body.length,
+    ])
+  })
+
+  test('the answers to who asks whether it is well', async () => {
+    const answers = (): Promise<number[]> =>
+      Promise.all([valueOf('etcd_server_health_success'), valueOf('etcd_server_health_failures')])
+    const [well = 0, ill = 0] = await answers()
+    await http(harness.address, '/health')
+    await post(harness.address, '/v3/maintenance/alarm', { action: 1, memberID: '7', alarm: 2 })
+    await http(harness.address, '/health')
+    await http(harness.address, '/readyz')
+    await post(harness.address, '/v3/maintenance/alarm', { action: 2, memberID: '7', alarm: 2 })
+    expect(await answers()).toEqual([well + 1, ill + 1])
+    const check = 'type="readyz",name="data_corruption"'
+    expect(await valueOf('etcd_server_healthcheck', check)).toBe(0)
+    expect(await valueOf('etcd_server_healthchecks_total', `${check},status="error"`)).toBe(1)
+    await http(harness.address, '/readyz/data_corruption')
+    expect(await valueOf('etcd_server_healthcheck', check)).toBe(1)
+    expect(await valueOf('etcd_server_healthchecks_total', `${check},status="success"`)).toBe(1)
+  })
+
+  test('changes of users and roles, by their revision', async () => {
+    const before = await valueOf('etcd_debugging_auth_revision')
+    await harness.client.call('Auth/RoleAdd', { name: 'counted' })
+    expect(await valueOf('etcd_debugging_auth_revision')).toBe(before + 1)
   })
 
   test('streams that are open have begun and not ended', async () => {
@@ -163,6 +200,54 @@ describe('calls are counted', () => {
   })
 })
 
+describe('how long calls take', () => {
+  const HANDLING = 'grpc_server_handling_seconds'
+  const range = rpc('KV', 'Range')
+  const watch = rpc('Watch', 'Watch', 'bidi_stream')
+
+  test('is not measured unless it is asked for', async () => {
+    expect(await scrape()).not.toContain(HANDLING)
+  })
+
+  test('is told in the buckets of Go, for methods that nobody has called as well', async () => {
+    await using extensive = await startHarness({ metricsDetail: 'extensive' })
+    const body = await scrape(extensive.address)
+    expect(body).toContain(`# TYPE ${HANDLING} histogram\n`)
+    const bounds = [...body.matchAll(/_handling_seconds_bucket\{le="(.*?)",(.*?)\} 0\n/g)]
+      .filter(([, , labels]) => labels === range)
+      .map(([, bound]) => bound)
+    const expected = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10].map(String)
+    expect(bounds).toEqual([...expected, '+Inf'])
+  })
+
+  test('is from the beginning of a call to its end, however it ends', async () => {
+    const environment = stagedTime()
+    await using extensive = await startHarness({ metricsDetail: 'extensive', environment })
+    const sumAndCount = (labels: string): Promise<number[]> =>
+      Promise.all(
+        ['sum', 'count'].map((part) => valueOf(`${HANDLING}_${part}`, labels, extensive.address)),
+      )
+    extensive.node.hold()
+    const put = extensive.client.call('KV/Put', { key: text('a') })
+    await extensive.node.holding(1)
+    environment.advance(40)
+    extensive.node.release()
+    await put
+    expect(await sumAndCount(rpc('KV', 'Put'))).toEqual([0.04, 1])
+    await expect(extensive.client.call('KV/Range', {})).rejects.toThrow('key is not provided')
+    expect(await sumAndCount(range)).toEqual([0, 1])
+    const stream = extensive.client.duplex('Watch/Watch')
+    stream.send({ create_request: { key: text('a') } })
+    await stream.next()
+    environment.advance(2_000)
+    expect(await sumAndCount(watch)).toEqual([0, 0])
+    stream[Symbol.dispose]()
+    await expect.poll(() => sumAndCount(watch)).toEqual([2, 1])
+    await extensive.client.stream('Maintenance/Snapshot')
+    expect(await sumAndCount(rpc('Maintenance', 'Snapshot', 'server_stream'))).toEqual([0, 1])
+  })
+})
+
 describe('a member that is measured', () => {
   test('tells of its disk and of Raft', async () => {
     const metrics = etcdMetrics()
@@ -200,6 +285,24 @@ describe('a member that is measured', () => {
     expect(await valueOf('coracle_raft_commit_index', '', address)).toBe(commitIndex)
     expect(await valueOf('coracle_raft_term', '', address)).toBe(term)
     expect(await valueOf('etcd_disk_wal_write_bytes_total', '', address)).toBeGreaterThan(0)
+  })
+
+  test('knows the other members', async () => {
+    const { membership, id } = harness.node.status()
+    const peers = [...membership.peers, { id: '7', address: '' }]
+    harness.node.changeStatus({ membership: { ...membership, peers } })
+    const others = (await scrape()).match(/^etcd_network_known_peers\{.*/gm)
+    harness.node.changeStatus({ membership })
+    expect(others).toEqual([`etcd_network_known_peers{Local="${id}",Remote="7"} 1`])
+  })
+
+  test('has etcd’s buckets for what takes its time', async () => {
+    const buckets = await etcdMetrics().registry.metrics()
+    const bounds = buckets.matchAll(
+      /^etcd_snap_db_save_total_duration_seconds_bucket\{le="(.*?)"/gm,
+    )
+    const expected = Array.from({ length: 10 }, (_, i) => String(0.1 * 2 ** i))
+    expect([...bounds].map(([, bound]) => bound)).toEqual([...expected, '+Inf'])
   })
 
   test('counts what goes to each peer, and times heartbeats', async () => {
@@ -241,9 +344,14 @@ describe('a member that is measured', () => {
     })
     started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1, promiseMs: 0 })
     started[0]?.onMessage({ ...header, type: 'heartbeat-reply', round: 1, promiseMs: 0 })
+    expect(await metrics.registry.metrics()).toContain(
+      'etcd_network_active_peers{Local="a",Remote="b"} 1\n',
+    )
     started[0]?.onUnreachable('b')
     expect(delivered).toHaveLength(2)
     const body = await metrics.registry.metrics()
+    expect(body).toContain('etcd_network_active_peers{Local="a",Remote="b"} 0\n')
+    expect(body).toContain('etcd_network_disconnected_peers_total{Local="a",Remote="b"} 1\n')
     expect(body).toMatch(/etcd_network_peer_sent_bytes_total\{To="b"\} 196\n/)
     expect(body).toMatch(/etcd_network_peer_received_bytes_total\{From="b"\} 96\n/)
     expect(body).toMatch(/etcd_network_peer_sent_failures_total\{To="b"\} 1\n/)

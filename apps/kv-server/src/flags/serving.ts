@@ -1,5 +1,5 @@
 /** Flags of how clients are served. */
-import { duration, type FlagsFor, onOff, text, whole } from './kinds.ts'
+import { duration, type FlagsFor, onOff, oneOf, text, whole } from './kinds.ts'
 
 export interface ServingSettings {
   readonly 'listen-client-urls': string
@@ -9,6 +9,7 @@ export interface ServingSettings {
   readonly 'advertise-client-urls': string
   /** Empty if there are none. */
   readonly 'listen-metrics-urls': string
+  readonly metrics: 'basic' | 'extensive'
   readonly 'max-request-bytes': number
   readonly 'max-txn-ops': number
   readonly 'max-concurrent-streams': number
@@ -33,6 +34,7 @@ export const SERVING_FLAGS: FlagsFor<ServingSettings> = {
   'listen-client-http-urls': text('urls', '', 'where to serve HTTP, which the former then do not'),
   'advertise-client-urls': text('urls', '', 'where clients reach this member'),
   'listen-metrics-urls': text('urls', '', 'where else to serve /metrics and the health checks'),
+  metrics: oneOf(['basic', 'extensive'], 'basic', 'whether it is measured how long calls take'),
   'max-request-bytes': whole('bytes', 1_572_864, [1, 1 << 30], 'largest request of a client'),
   'max-txn-ops': whole('ops', 128, [1], 'most operations in a transaction'),
   'max-concurrent-streams': whole('streams', 0xffff_ffff, [1, 0xffff_ffff], 'most per connection'),

@@ -60,7 +60,6 @@ export const WITHOUT_MEANING: Readonly<Record<string, Foreign>> = {
   'distributed-tracing-sampling-rate': value(NO_TRACING),
   'warning-apply-duration': value(NO_SLOW_LOG),
   'warning-unary-request-duration': value(NO_SLOW_LOG),
-  metrics: value('there is one set of metrics'),
   'downgrade-check-time': value(ONE_VERSION),
   'next-cluster-version-compatible': alone(ONE_VERSION),
   'enable-lease-checkpoint': alone(LEASES),

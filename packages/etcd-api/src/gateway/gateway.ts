@@ -5,24 +5,30 @@
 import type { Environment } from '@coracle/raft-core'
 import { requestTooLarge, unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
-import { codecOf, type MethodSchema } from '../schema.ts'
+import type { Traffic } from '../metrics/rpc-metrics.ts'
 import {
   type Exchange,
   HttpCall,
   HttpDuplexCall,
-  type JsonCodec,
   sendError,
   sendLine,
   sendMessage,
 } from './http-call.ts'
-import { deadlineExceeded, malformedJson, notFound, notPost } from './http-errors.ts'
-import { jsonDecoder } from './json-decode.ts'
-import { jsonEncoder } from './json-encode.ts'
-import { parseFirst } from './json-text.ts'
-import { gatewayPaths, withoutBeta } from './paths.ts'
+import {
+  deadlineExceeded,
+  invalidTimeout,
+  malformedJson,
+  notFound,
+  notPost,
+} from './http-errors.ts'
+import type { JsonCodec } from './json-codec.ts'
+import { gatewayRoutes, isGatewayPath, type Route } from './routes.ts'
+import { type WebSockets, webSockets } from './web-sockets.ts'
 
 export interface GatewayOptions {
   readonly rpcs: ReadonlyMap<string, Rpc>
+  /** The JSON of requests and answers is added to it. */
+  readonly traffic: Traffic
   /** The largest request as JSON, in bytes. */
   readonly maxBodyBytes: number
   readonly environment: Environment
@@ -31,40 +37,22 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Answers the request if it is one for a path of the gateway; says whether it was. */
   serve(path: string, exchange: Exchange): boolean
-}
-
-interface Route {
-  readonly rpc: Rpc
-  readonly codec: JsonCodec
+  /** The same methods at the same paths, for clients that want more than one answer of a request. */
+  readonly webSockets: WebSockets
 }
 
 export function jsonGateway(options: GatewayOptions): Gateway {
-  const routes = new Map<string, Route>()
-  for (const [path, name] of gatewayPaths()) {
-    const rpc = options.rpcs.get(name)
-    if (rpc !== undefined) routes.set(path, { rpc, codec: jsonCodec(rpc.schema) })
-  }
+  const routeOf = gatewayRoutes(options.rpcs, options.traffic)
   return {
-    serve(asked, exchange) {
-      const path = withoutBeta(asked)
-      if (!path.startsWith('/v3/')) return false
-      const route = routes.get(path)
-      if (route === undefined) sendError(exchange, notFound)
+    webSockets: webSockets({ routeOf, maxMessageBytes: options.maxBodyBytes }),
+    serve(path, exchange) {
+      if (!isGatewayPath(path)) return false
+      const route = routeOf(path)
+      if (route === null) sendError(exchange, notFound)
       else if (exchange.request.method !== 'POST') sendError(exchange, notPost)
       else serveRoute(route, exchange, options)
       return true
     },
-  }
-}
-
-function jsonCodec({ requestType, responseType }: MethodSchema): JsonCodec {
-  const decode = jsonDecoder<object>(requestType)
-  const encode = jsonEncoder<object>(responseType)
-  const responses = codecOf<object>(responseType)
-  return {
-    decode: (text) => decode(text.trim() === '' ? {} : parseFirst(text)),
-    encode: (message) =>
-      encode(message instanceof Uint8Array ? responses.decode(message) : message),
   }
 }
 
@@ -74,8 +62,9 @@ function serveRoute({ rpc, codec }: Route, exchange: Exchange, options: GatewayO
     return
   }
   const call = new HttpCall(exchange)
-  const stopClock = startClock(call, options.environment)
+  let stopClock = (): void => {}
   const answer = async (): Promise<void> => {
+    stopClock = startClock(call, options.environment)
     const request = codec.decode(await readBody(exchange, options.maxBodyBytes))
     if (rpc.kind === 'unary') {
       const response = await rpc.call(request, call)
@@ -86,7 +75,7 @@ function serveRoute({ rpc, codec }: Route, exchange: Exchange, options: GatewayO
     .catch((error: unknown) => {
       if (!exchange.response.writableEnded) sendError(exchange, unexpected(malformedJson(error)))
     })
-    .finally(stopClock)
+    .finally(() => stopClock())
 }
 
 /** The next message is asked for when the client has room for it. */
@@ -148,13 +137,19 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 /** Ends the call when the time is up that the client gave it (`Grpc-Timeout: 500m`). */
 function startClock(call: HttpCall, environment: Environment): () => void {
   const given = call.exchange.request.headers['grpc-timeout']
-  const [, amount, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(given ?? '')) ?? []
-  if (amount === undefined || unit === undefined) return () => {}
-  const timeoutMs = Math.min(Number(amount) * (UNITS_MS[unit] ?? 0), 0x7fff_ffff)
-  const stop = environment.every(Math.max(timeoutMs, 1), () => {
+  if (given === undefined) return () => {}
+  const stop = environment.every(timeoutMsOf(String(given)), () => {
     stop()
     call.expire()
     sendError(call.exchange, deadlineExceeded)
   })
   return stop
+}
+
+/** At least 1. Throws for what is no time. */
+function timeoutMsOf(given: string): number {
+  const [, amount, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(given) ?? []
+  if (amount === undefined) throw invalidTimeout(given)
+  const timeoutMs = Math.min(Number(amount) * (UNITS_MS[unit] ?? 0), 0x7fff_ffff)
+  return Math.max(timeoutMs, 1)
 }

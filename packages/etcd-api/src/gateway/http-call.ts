@@ -2,17 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
 import type { Call, DuplexCall, Receiver } from '../call.ts'
-import { type EtcdError, requestTooLarge, unexpected } from '../errors.ts'
+import { type EtcdError, unexpected } from '../errors.ts'
 import { errorBody, errorLine, httpStatusOf, malformedJson } from './http-errors.ts'
-import { type JsonSplitter, jsonSplitter } from './json-text.ts'
-
-/** Between JSON and the messages of one method. */
-export interface JsonCodec {
-  /** Throws for text that is no such message; see {@link malformedJson}. */
-  decode(text: string): object
-  /** Takes a message, or the bytes of one. */
-  encode(message: object): string
-}
+import type { JsonCodec } from './json-codec.ts'
+import { jsonRequests } from './json-requests.ts'
 
 /** What one HTTP request is part of. */
 export interface Exchange {
@@ -32,7 +25,7 @@ export function sendMessage({ response }: Exchange, json: string): void {
 
 /** Answers with an error; as the last line, if the answer has begun. */
 export function sendError({ response }: Exchange, error: EtcdError): void {
-  if (response.headersSent) response.end(errorLine(error))
+  if (response.headersSent) response.end(`${errorLine(error)}\n`)
   else {
     const status = httpStatusOf(error)
     if (status === 401) response.setHeader('WWW-Authenticate', visible(error.message))
@@ -54,6 +47,12 @@ function visible(text: string): string {
   return text.replaceAll(/[^\x20-\x7e]/g, '?')
 }
 
+/** `Authorization` goes by its own name, everything else behind grpc-gateway's prefix. */
+export function metadataOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name === 'authorization' ? name : `grpc-metadata-${name}`]
+  return Array.isArray(value) ? value[0] : value
+}
+
 /** The call as the services see it. The caller of the gateway has no certificate that counts. */
 export class HttpCall implements Call {
   readonly commonName = undefined
@@ -71,11 +70,8 @@ export class HttpCall implements Call {
     return this.#isOver
   }
 
-  /** `Authorization` goes by its own name, everything else behind grpc-gateway's prefix. */
   metadata(name: string): string | undefined {
-    const { headers } = this.exchange.request
-    const value = headers[name === 'authorization' ? name : `grpc-metadata-${name}`]
-    return Array.isArray(value) ? value[0] : value
+    return metadataOf(this.exchange.request, name)
   }
 
   onceOver(listener: () => void): void {
@@ -107,34 +103,32 @@ export class HttpDuplexCall extends HttpCall implements DuplexCall<object, objec
   receive(receiver: Receiver<object>): void {
     const { request } = this.exchange
     const text = new StringDecoder('utf8')
-    const splitter = jsonSplitter()
-    request.on('data', (chunk: Uint8Array) => {
-      if (this.#hasEnded) return
-      try {
-        this.#take(splitter, text.write(Buffer.from(chunk)), receiver)
-      } catch (error) {
-        this.end(unexpected(malformedJson(error)))
-      }
-    })
-    request.once('end', () => {
-      if (this.#hasEnded) return
-      try {
-        if (splitter.rest.trim() !== '') this.#codec.decode(splitter.rest)
+    const requests = jsonRequests(this.#codec, this.#maxBytes)
+    request.on('data', (chunk: Uint8Array) =>
+      this.#unlessMalformed(() => {
+        for (const message of requests.push(text.write(Buffer.from(chunk)))) {
+          receiver.message(message)
+          if (this.#hasEnded) return
+        }
+      }),
+    )
+    request.once('end', () =>
+      this.#unlessMalformed(() => {
+        requests.finish()
         receiver.end()
-      } catch (error) {
-        this.end(unexpected(malformedJson(error)))
-      }
-    })
+      }),
+    )
     // A body that breaks off ends the connection, and with it the call.
     request.on('error', () => {})
   }
 
-  #take(splitter: JsonSplitter, text: string, receiver: Receiver<object>): void {
-    for (const value of splitter.push(text)) {
-      if (this.#hasEnded) return
-      receiver.message(this.#codec.decode(value))
+  #unlessMalformed(take: () => void): void {
+    if (this.#hasEnded) return
+    try {
+      take()
+    } catch (error) {
+      this.end(unexpected(malformedJson(error)))
     }
-    if (splitter.rest.length > this.#maxBytes) throw requestTooLarge
   }
 
   pause(): void {

@@ -18,12 +18,12 @@ export function errorBody({ code, message }: EtcdError): string {
   return JSON.stringify({ error: message, code, message })
 }
 
-/** An error in the middle of a stream: a last line, for clients of either age as well. */
+/** An error in the middle of a stream, which is its last line, for clients of either age as well. */
 export function errorLine(error: EtcdError): string {
   const { code, message } = error
   const http = httpStatusOf(error)
   const old = { grpc_code: code, http_code: http, http_status: STATUS_CODES[http] ?? 'Unknown' }
-  return `${JSON.stringify({ error: { ...old, code, message } })}\n`
+  return JSON.stringify({ error: { ...old, code, message } })
 }
 
 export const notFound: EtcdError = new EtcdError(Code.NOT_FOUND, 'Not Found')
@@ -32,6 +32,10 @@ export const deadlineExceeded: EtcdError = new EtcdError(
   Code.DEADLINE_EXCEEDED,
   'context deadline exceeded',
 )
+
+export function invalidTimeout(given: string): EtcdError {
+  return new EtcdError(Code.INVALID_ARGUMENT, `invalid grpc-timeout: ${given}`)
+}
 
 /** What came of a body that is no request. */
 export function malformedJson(error: unknown): unknown {

@@ -23,6 +23,9 @@ export function json(status: number, body: object): Answer {
   return { status, type: 'application/json', body: JSON.stringify(body) }
 }
 
+/** Where a HEAD is answered like a GET, as by Prometheus's handler for Go; etcd's own refuse it. */
+const WITH_HEAD: ReadonlySet<string> = new Set(['/metrics'])
+
 const NOT_FOUND = text(404, '404 page not found\n')
 const NOT_GET = text(405, 'Method Not Allowed\n')
 const BROKEN = text(500, 'Internal Server Error\n')
@@ -35,8 +38,10 @@ export async function serveEndpoint(
 ): Promise<void> {
   const { request, response } = exchange
   const endpoint = endpoints.get(pathname)
-  if (endpoint !== undefined && request.method !== 'GET') response.setHeader('Allow', 'GET')
-  const answer = await answerOf(endpoint, searchParams, exchange)
+  const isAllowed =
+    request.method === 'GET' || (request.method === 'HEAD' && WITH_HEAD.has(pathname))
+  if (endpoint !== undefined && !isAllowed) response.setHeader('Allow', 'GET')
+  const answer = await answerOf(endpoint, { query: searchParams, isAllowed, exchange })
   response.writeHead(answer.status, {
     'Content-Type': answer.type,
     'Content-Length': Buffer.byteLength(answer.body),
@@ -45,13 +50,18 @@ export async function serveEndpoint(
   response.end(answer.body)
 }
 
+interface Asked {
+  readonly query: URLSearchParams
+  readonly isAllowed: boolean
+  readonly exchange: Exchange
+}
+
 async function answerOf(
   endpoint: Endpoint | undefined,
-  query: URLSearchParams,
-  exchange: Exchange,
+  { query, isAllowed, exchange }: Asked,
 ): Promise<Answer> {
   if (endpoint === undefined) return NOT_FOUND
-  if (exchange.request.method !== 'GET') return NOT_GET
+  if (!isAllowed) return NOT_GET
   try {
     return await endpoint({ query, call: new HttpCall(exchange) })
   } catch {

@@ -2,6 +2,7 @@
 import { unexpected } from '../errors.ts'
 import type { Call } from '../call.ts'
 import type { ServiceContext } from '../context.ts'
+import type { HealthCounts } from '../metrics/health-metrics.ts'
 import { type Answer, type Endpoint, json, text } from './endpoints.ts'
 
 /** Says what is wrong, if anything is. */
@@ -42,23 +43,47 @@ function alarmsOf({ options: { stateMachine } }: ServiceContext): readonly strin
 }
 
 /** The endpoints by path, those for single checks included. */
-export function healthEndpoints(context: ServiceContext): ReadonlyMap<string, Endpoint> {
-  const endpoints = new Map<string, Endpoint>([['/health', (asked) => overall(context, asked)]])
-  for (const [root, checks] of Object.entries({ '/livez': LIVE, '/readyz': READY })) {
-    endpoints.set(root, (asked) => probe(context, selected(checks, asked.query), asked))
-    for (const [name, check] of Object.entries(checks))
-      endpoints.set(`${root}/${name}`, (asked) => probe(context, { [name]: check }, asked))
+export function healthEndpoints(
+  context: ServiceContext,
+  counts: HealthCounts,
+): ReadonlyMap<string, Endpoint> {
+  const endpoints = new Map<string, Endpoint>([
+    ['/health', (asked) => overall(context, counts, asked)],
+  ])
+  for (const [type, checks] of Object.entries({ livez: LIVE, readyz: READY })) {
+    const counted = Object.fromEntries(
+      Object.entries(checks).map(([name, check]) => [
+        name,
+        countedCheck(check, (isWell) => counts.check(type, name, isWell)),
+      ]),
+    )
+    endpoints.set(`/${type}`, (asked) => probe(context, selected(counted, asked.query), asked))
+    for (const [name, check] of Object.entries(counted))
+      endpoints.set(`/${type}/${name}`, (asked) => probe(context, { [name]: check }, asked))
   }
   return endpoints
+}
+
+function countedCheck(check: Check, count: (isWell: boolean) => void): Check {
+  return async (context, call) => {
+    const wrong = await check(context, call)
+    count(wrong === null)
+    return wrong
+  }
 }
 
 type Asked = Parameters<Endpoint>[0]
 
 /** One line of JSON; the first thing that is wrong is the reason. */
-async function overall(context: ServiceContext, { query, call }: Asked): Promise<Answer> {
+async function overall(
+  context: ServiceContext,
+  counts: HealthCounts,
+  { query, call }: Asked,
+): Promise<Answer> {
   const reason = await reasonOf(context, query, call)
-  const body = { health: String(reason === ''), reason }
-  return json(reason === '' ? 200 : 503, body)
+  const isWell = reason === ''
+  counts.overall(isWell)
+  return json(isWell ? 200 : 503, { health: String(isWell), reason })
 }
 
 async function reasonOf(

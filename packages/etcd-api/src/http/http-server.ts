@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Gateway } from '../gateway/gateway.ts'
 import { type AccessOptions, accessControl } from './access.ts'
 import { type Endpoint, serveEndpoint } from './endpoints.ts'
+import { upgradableRequest } from './upgradable-request.ts'
 
 export interface HttpServerOptions extends AccessOptions {
   /** Paths under `/v3/`. Null: there are none. */
@@ -23,7 +24,7 @@ const HEADERS_TIMEOUT_MS = 10_000
 
 export function httpServer(options: HttpServerOptions): HttpServer {
   const { gateway, endpoints } = options
-  const isRefused = accessControl(options)
+  const access = accessControl(options)
   let isClosing = false
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     response.on('error', () => {})
@@ -31,15 +32,24 @@ export function httpServer(options: HttpServerOptions): HttpServer {
     response.once('close', () => {
       if (isClosing) server.closeIdleConnections()
     })
-    if (isRefused(request, response)) return
-    const url = parseUrl(request.url ?? '/')
+    if (access.refuses(request, response)) return
+    const url = urlOf(request)
     const exchange = { request, response }
     if (gateway?.serve(url.pathname, exchange) === true) return
     serveEndpoint(endpoints, url, exchange).catch(() => request.socket.destroy())
   }
   // Bodies may take as long as they like: a watch takes requests for as long as it lasts.
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
-  const server = createServer(limits, answer)
+  const IncomingMessage = upgradableRequest(
+    (request) =>
+      gateway?.webSockets.areAskedFor(urlOf(request).pathname, request) === true &&
+      access.allowsWebSocket(request),
+  )
+  const server = createServer({ ...limits, IncomingMessage }, answer)
+  if (gateway !== null)
+    server.on('upgrade', (request: IncomingMessage, socket, head) =>
+      gateway.webSockets.open(urlOf(request).pathname, request, socket, head),
+    )
   // Watching over slow clients begins when a server listens, and this one never does.
   server.emit('listening')
   return {
@@ -51,12 +61,13 @@ export function httpServer(options: HttpServerOptions): HttpServer {
       isClosing = true
       // Ends the connections that are idle now; the others end with their requests.
       server.close()
+      gateway?.webSockets.close()
     },
   }
 }
 
 /** What a client asks for need not be a URL, and is none of ours then. */
-function parseUrl(url: string): URL {
+function urlOf({ url = '/' }: IncomingMessage): URL {
   const base = 'http://localhost'
   return URL.canParse(url, base) ? new URL(url, base) : new URL(base)
 }

@@ -7,9 +7,10 @@ import {
   type Transport,
 } from '@coracle/raft-core'
 import { Histogram, Registry } from 'prom-client'
-import { counters, gauge, type Sample } from './collect.ts'
+import { gauge } from './collect.ts'
 import { measuredStorage, type StorageTimes } from './measured-storage.ts'
-import { measuredTransport, type PeerTraffic } from './measured-transport.ts'
+import { measuredTransport } from './measured-transport.ts'
+import { peerTraffic } from './peer-metrics.ts'
 import { processMetrics } from './process-metrics.ts'
 import { raftCounts, raftEventMetrics } from './raft-metrics.ts'
 
@@ -61,11 +62,11 @@ export function etcdMetrics(options: { readonly environment?: Environment } = {}
 
 /** From 1 ms to 8 s, as etcd has them. */
 const BUCKETS: readonly number[] = Array.from({ length: 14 }, (_, i) => 0.001 * 2 ** i)
-/** From 0.1 ms to 3 s. */
-const ROUND_TRIP_BUCKETS: readonly number[] = Array.from({ length: 16 }, (_, i) => 1e-4 * 2 ** i)
+/** From 0.1 s to 51 s, for what takes its time. */
+const SLOW_BUCKETS: readonly number[] = Array.from({ length: 10 }, (_, i) => 0.1 * 2 ** i)
 
-function seconds(registry: Registry, name: string, help: string): Histogram {
-  return new Histogram({ name, help, buckets: [...BUCKETS], registers: [registry] })
+function seconds(registry: Registry, name: string, help: string, buckets = BUCKETS): Histogram {
+  return new Histogram({ name, help, buckets: [...buckets], registers: [registry] })
 }
 
 /**
@@ -82,6 +83,7 @@ function storageTimes(registry: Registry): StorageTimes {
     registry,
     'etcd_snap_db_save_total_duration_seconds',
     'Snapshots written.',
+    SLOW_BUCKETS,
   )
   let written = 0
   const bytes = { name: 'etcd_disk_wal_write_bytes_total', help: 'Bytes of entries written.' }
@@ -93,29 +95,4 @@ function storageTimes(registry: Registry): StorageTimes {
     },
     snapshotWritten: (took) => snapshots.observe(took),
   }
-}
-
-function peerTraffic(registry: Registry): PeerTraffic {
-  const roundTrips = new Histogram({
-    name: 'etcd_network_peer_round_trip_time_seconds',
-    help: 'From a heartbeat to its answer.',
-    labelNames: ['To'],
-    buckets: [...ROUND_TRIP_BUCKETS],
-    registers: [registry],
-  })
-  const traffic: PeerTraffic = {
-    sentBytes: new Map(),
-    receivedBytes: new Map(),
-    failures: new Map(),
-    roundTrip: (To, took) => roundTrips.observe({ To }, took),
-  }
-  const byPeer = (name: string, help: string, label: string, counts: Map<string, number>): void =>
-    counters(registry, { name: `etcd_network_peer_${name}_total`, help, labels: [label] }, () =>
-      [...counts].map(([peer, count]): Sample => [count, peer]),
-    )
-  byPeer('sent_bytes', 'Bytes sent, about.', 'To', traffic.sentBytes)
-  byPeer('received_bytes', 'Bytes received, about.', 'From', traffic.receivedBytes)
-  byPeer('sent_failures', 'Times that messages were lost.', 'To', traffic.failures)
-  byPeer('received_failures', 'Never counted: connections are the sender’s.', 'From', new Map())
-  return traffic
 }

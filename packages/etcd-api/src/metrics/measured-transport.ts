@@ -1,11 +1,33 @@
 /** A transport whose traffic is counted, peer by peer. */
 import type { Message, NodeId, OpenSnapshot, Transport } from '@coracle/raft-core'
 
+/** What is known of the way to one peer and back. */
+export class Link {
+  sentBytes = 0
+  receivedBytes = 0
+  /** Times that messages to the peer were being lost. */
+  failures = 0
+  /** Times that it was heard before messages to it were lost. */
+  losses = 0
+  /** Whether something came from it since messages to it were lost. */
+  isHeard = false
+  /** Who the peer takes this member for, once it has said something. */
+  local: NodeId | null = null
+
+  heard(local: NodeId): void {
+    this.local = local
+    this.isHeard = true
+  }
+
+  lost(): void {
+    this.failures += 1
+    if (this.isHeard) this.losses += 1
+    this.isHeard = false
+  }
+}
+
 export interface PeerTraffic {
-  readonly sentBytes: Map<NodeId, number>
-  readonly receivedBytes: Map<NodeId, number>
-  /** Times that messages to a peer were being lost. */
-  readonly failures: Map<NodeId, number>
+  link(peer: NodeId): Link
   /** From a heartbeat to its answer, in seconds. */
   roundTrip(peer: NodeId, seconds: number): void
 }
@@ -24,25 +46,38 @@ export function measuredTransport(
     start: (handlers) =>
       transport.start({
         onMessage(message) {
-          add(traffic.receivedBytes, message.from, bytesOf(message))
+          const link = traffic.link(message.from)
+          link.heard(message.to)
+          link.receivedBytes += bytesOf(message)
           if (message.type === 'heartbeat-reply') answered(message.from)
           handlers.onMessage(message)
         },
         onSnapshot: (message, open) =>
-          handlers.onSnapshot(message, counted(open, traffic.receivedBytes, message.from)),
+          handlers.onSnapshot(
+            message,
+            counted(open, (bytes) => {
+              traffic.link(message.from).receivedBytes += bytes
+            }),
+          ),
         onUnreachable(peer) {
-          add(traffic.failures, peer, 1)
+          traffic.link(peer).lost()
           handlers.onUnreachable(peer)
         },
       }),
     setPeers: (peers) => transport.setPeers(peers),
     send(message) {
-      add(traffic.sentBytes, message.to, bytesOf(message))
+      traffic.link(message.to).sentBytes += bytesOf(message)
       if (message.type === 'heartbeat' && !asked.has(message.to)) asked.set(message.to, now())
       transport.send(message)
     },
     sendSnapshot: (message, open, options) =>
-      transport.sendSnapshot(message, counted(open, traffic.sentBytes, message.to), options),
+      transport.sendSnapshot(
+        message,
+        counted(open, (bytes) => {
+          traffic.link(message.to).sentBytes += bytes
+        }),
+        options,
+      ),
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
 
@@ -63,24 +98,19 @@ function bytesOf(message: Message): number {
   return bytes
 }
 
-function counted(open: OpenSnapshot, counts: Map<NodeId, number>, peer: NodeId): OpenSnapshot {
+function counted(open: OpenSnapshot, count: (bytes: number) => void): OpenSnapshot {
   return async (held) => {
     const { offset, chunks } = await open(held)
-    return { offset, chunks: countedChunks(chunks, counts, peer) }
+    return { offset, chunks: countedChunks(chunks, count) }
   }
 }
 
 async function* countedChunks(
   chunks: AsyncIterable<Uint8Array>,
-  counts: Map<NodeId, number>,
-  peer: NodeId,
+  count: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
-    add(counts, peer, chunk.length)
+    count(chunk.length)
     yield chunk
   }
-}
-
-function add(counts: Map<NodeId, number>, peer: NodeId, amount: number): void {
-  counts.set(peer, (counts.get(peer) ?? 0) + amount)
 }

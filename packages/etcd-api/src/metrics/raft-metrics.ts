@@ -98,6 +98,9 @@ export function raftEventMetrics(registry: Registry, counts: RaftCounts): void {
   ]
   for (const [name, help, read] of events)
     counter(registry, { name: `coracle_raft_${name}_total`, help }, read)
+  // What keeps a leader of etcd from sending its heartbeats in time is what makes one stand still here.
+  const late = { name: 'etcd_server_heartbeat_send_failures_total', help: 'The same stalls.' }
+  counter(registry, late, () => counts.stalls)
 }
 
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const

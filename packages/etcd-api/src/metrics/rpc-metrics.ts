@@ -5,8 +5,9 @@ import type { Call, DuplexCall, Receiver } from '../call.ts'
 import { type EtcdError, unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
 import { counters, counter, type Sample } from './collect.ts'
+import { labelsOf, RPC_LABELS } from './rpc-labels.ts'
 
-/** Bytes of messages, without what carries them. */
+/** Bytes of messages, as protobuf or as the text of JSON, without what carries them. */
 export interface Traffic {
   received: number
   sent: number
@@ -46,20 +47,16 @@ class Counts {
   received = 0
   sent = 0
   readonly handled: number[] = CODES.map(() => 0)
-  readonly labels: readonly [type: string, service: string, method: string]
+  readonly labels: readonly string[]
 
   constructor({ schema }: Rpc) {
-    this.labels = [typeOf(schema), schema.service, schema.method]
+    const labels = labelsOf(schema)
+    this.labels = RPC_LABELS.map((name) => labels[name])
   }
 
   end(code: number): void {
     this.handled[code] = (this.handled[code] ?? 0) + 1
   }
-}
-
-function typeOf({ requestStream, responseStream }: Rpc['schema']): string {
-  if (requestStream) return 'bidi_stream'
-  return responseStream ? 'server_stream' : 'unary'
 }
 
 export function rpcMetrics(registry: Registry): RpcMetrics {
@@ -83,26 +80,25 @@ export function rpcMetrics(registry: Registry): RpcMetrics {
   }
 }
 
-const LABELS = ['grpc_type', 'grpc_service', 'grpc_method']
-
 function register(registry: Registry, all: readonly Counts[], traffic: Traffic): void {
   const perMethod = (name: string, help: string, read: (counts: Counts) => number): void =>
-    counters(registry, { name, help, labels: LABELS }, () =>
+    counters(registry, { name, help, labels: RPC_LABELS }, () =>
       all.map((counts): Sample => [read(counts), ...counts.labels]),
     )
   perMethod('grpc_server_started_total', 'Calls that began.', ({ started }) => started)
   perMethod('grpc_server_msg_received_total', 'Requests.', ({ received }) => received)
   perMethod('grpc_server_msg_sent_total', 'Responses.', ({ sent }) => sent)
   const handled = { name: 'grpc_server_handled_total', help: 'Calls that ended, by their code.' }
-  counters(registry, { ...handled, labels: [...LABELS, 'grpc_code'] }, () =>
+  counters(registry, { ...handled, labels: [...RPC_LABELS, 'grpc_code'] }, () =>
     all.flatMap((counts) =>
       CODES.map((code, i): Sample => [counts.handled[i] ?? 0, ...counts.labels, code]),
     ),
   )
+  // etcd's gateway speaks gRPC to etcd, so that its clients count here, too.
   const bytes = (name: string, help: string, read: () => number): void =>
     counter(registry, { name: `etcd_network_client_grpc_${name}`, help }, read)
-  bytes('received_bytes_total', 'Bytes of requests over gRPC.', () => traffic.received)
-  bytes('sent_bytes_total', 'Bytes of responses over gRPC.', () => traffic.sent)
+  bytes('received_bytes_total', 'Bytes of requests.', () => traffic.received)
+  bytes('sent_bytes_total', 'Bytes of responses.', () => traffic.sent)
 }
 
 function countUnary(

@@ -27,6 +27,11 @@ function membership(registry: Registry, context: ServiceContext): void {
   )
   const id = { name: 'etcd_server_id', help: 'This member.', labels: ['server_id'] }
   gauges(registry, id, () => [[1, memberId.toString(16)]])
+  const known = { name: 'etcd_network_known_peers', help: 'The other members.' }
+  gauges(registry, { ...known, labels: ['Local', 'Remote'] }, () => {
+    const { id: local, membership: now } = node.status()
+    return now.peers.filter(({ id: peer }) => peer !== local).map((peer) => [1, local, peer.id])
+  })
   const version = { name: 'etcd_server_version', help: 'The etcd whose API this is.' }
   gauges(registry, { ...version, labels: ['server_version'] }, () => [[1, ETCD_VERSION]])
   const cluster = { name: 'etcd_cluster_version', help: 'What all members understand.' }
@@ -69,6 +74,7 @@ function storage(registry: Registry, context: ServiceContext): void {
     ['mvcc_db_total_size_in_use_in_bytes', 'What can be read of it.', () => store.sizeInUse],
     ['debugging_mvcc_keys_total', 'Keys that exist.', () => store.keyCount],
     ['debugging_mvcc_current_revision', 'The revision.', () => store.revision],
+    ['debugging_auth_revision', 'The revision of users and roles.', () => store.auth.revision],
     ['debugging_mvcc_compact_revision', 'The compacted one.', () => store.compactRevision],
   ]
   for (const [name, help, read] of numbers) gauge(registry, { name: `etcd_${name}`, help }, read)
