@@ -154,7 +154,7 @@ describe('an election', () => {
     const leader = { ...leaderOf(first), lease: 0 }
     await harness.client.call('Election/Proclaim', { leader, value: text('uno') })
     const { kv } = await harness.client.call('Election/Leader', { name: text('e') })
-    const { value, lease } = kv as { value: string; lease: bigint }
+    const { value, lease } = kv as { value: string; lease: bigint | number }
     expect(value).toBe('uno')
     expect(harness.stateMachine.lease(BigInt(lease))).toMatchObject({ ttl: 60 })
   })
