@@ -254,6 +254,7 @@ describe('what etcd refuses is refused in its words, at a follower as at the lea
       await expect(admin.update('1234', 'http://h:1')).rejects.toThrow(
         'etcdserver: member not found',
       )
+      await expect(admin.update('1234', 'nonsense')).rejects.toThrow('etcdserver: member not found')
       await expect(admin.add('nonsense')).rejects.toThrow(
         'etcdserver: given member URLs are invalid',
       )

@@ -1,7 +1,6 @@
 /** etcdserverpb.Maintenance/Alarm, and the alarms that a member raises by itself. */
 import { type Alarm, type AlarmType, encodeCommand } from '@coracle/kv-state-machine'
 import type { ServiceContext } from './context.ts'
-import { nodeIdOf } from './ids.ts'
 import { fromBigInt, toUnsigned } from './int64.ts'
 import { outcome } from './outcome.ts'
 import type { Cancellable } from './call.ts'
@@ -14,7 +13,8 @@ const TYPES: readonly (AlarmType | null)[] = [null, 'no-space', 'corrupt']
 
 /**
  * Listing takes a majority, because `etcdctl endpoint health` takes it as proof of one. Only the
- * very alarm that is named is raised or cleared: clients that want to clear all list them first.
+ * very alarm that is named is raised or cleared: clients that want to clear all list them first. As in
+ * etcd, it need not be about a member that there is: who names none means member 0.
  */
 export async function handleAlarm(
   context: ServiceContext,
@@ -28,11 +28,10 @@ export async function handleAlarm(
     const alarms = stateMachine.alarms().filter((each) => type === null || each.type === type)
     return { header: context.header(stateMachine.revision), alarms: alarms.map(alarmMember) }
   }
-  const id = toUnsigned(request.memberID)
-  if (type === null || id === 0n)
-    return { header: context.header(stateMachine.revision), alarms: [] }
+  if (type === null) return { header: context.header(stateMachine.revision), alarms: [] }
   const action = request.action === ACTIVATE ? 'raise' : 'clear'
-  const command = { action, alarm: { memberId: nodeIdOf(id), type } } as const
+  const memberId = toUnsigned(request.memberID).toString(16)
+  const command = { action, alarm: { memberId, type } } as const
   const answer = await context.propose(encodeCommand({ type: 'alarm', request: command }), call)
   const { changed, revision } = outcome(answer, 'alarm')
   return { header: context.header(revision), alarms: changed.map(alarmMember) }
@@ -41,7 +40,8 @@ export async function handleAlarm(
 /** In the words of protobuf's text format, as etcd's Status tells of alarms. */
 export function describeAlarm(alarm: Alarm): string {
   const name = alarm.type === 'no-space' ? 'NOSPACE' : 'CORRUPT'
-  return `memberID:${BigInt(`0x${alarm.memberId}`)} alarm:${name} `
+  const id = BigInt(`0x${alarm.memberId}`)
+  return `${id === 0n ? '' : `memberID:${id} `}alarm:${name} `
 }
 
 /** Raises an alarm about a member, this one unless told otherwise, without waiting for it. */

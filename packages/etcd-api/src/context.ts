@@ -1,5 +1,6 @@
 /** What every service is made with. */
 import { attributeCommand, type KvResult, ownCommand } from '@coracle/kv-state-machine'
+import { type Arrival, arrivalOf } from './arrival.ts'
 import type { Cancellable } from './call.ts'
 import * as errors from './errors.ts'
 import { type Gate, gate } from './gate.ts'
@@ -21,6 +22,8 @@ import type { ResponseHeader } from './wire.ts'
 export interface ServiceContext extends AsyncDisposable {
   readonly options: ResolvedOptions
   readonly leadership: Leadership
+  /** Whether this member knows anything yet. */
+  readonly arrival: Arrival
   /** Where every stream belongs that does not end by itself. */
   readonly streams: OpenStreams
   /** What stands for a user. */
@@ -57,6 +60,7 @@ const NOBODY: Cancellable = { cancelled: false }
 class Context implements ServiceContext {
   readonly options: ResolvedOptions
   readonly leadership: Leadership
+  readonly arrival: Arrival
   readonly streams: OpenStreams
   readonly tokens: Tokens
   readonly gate: Gate
@@ -72,6 +76,7 @@ class Context implements ServiceContext {
     this.options = options
     this.#node = options.node
     this.leadership = followLeadership(options.node)
+    this.arrival = arrivalOf(options.node, (call) => this.readBarrier(call))
     this.#pending = pendingRequests(this.leadership, options.limits, options.environment)
     const { environment, limits } = options
     this.streams = openStreams(this.leadership, environment, limits.electionTimeoutMs)

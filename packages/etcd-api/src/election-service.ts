@@ -21,7 +21,7 @@ export function electionService(
     ),
     Proclaim: unary(({ leader, value }: wire.LeaderKeyRequest, call: Call) => {
       if (!leader) throw errors.noLeaderGiven
-      return proclaim(kv, leader, value, call)
+      return proclaimAnew(line, kv, { leader, value }, call)
     }),
     Leader: unary(
       async ({ name }: wire.CampaignRequest, call: Call): Promise<wire.LeaderResponse> => {
@@ -62,11 +62,24 @@ async function campaign(
   const { name, lease, value } = request
   const place = await line.enter(name, lease, value, call)
   const leader = { name, key: place.key, rev: place.revision, lease: place.lease }
-  let { header } = place
   // Whoever campaigns again under the same lease may want to say something else.
-  if (!sameBytes(place.value, value)) ({ header } = await proclaim(kv, leader, value, call))
+  if (!sameBytes(place.value, value)) await proclaim(kv, leader, value, call)
   await line.untilFirst(place, call)
-  return { header, leader }
+  return { header: place.header, leader }
+}
+
+/**
+ * For a client that names its key and no lease: without one the key would outlive its owner, and
+ * nobody else would ever lead.
+ */
+async function proclaimAnew(
+  line: WaitingLine,
+  kv: KvCalls,
+  { leader, value }: { readonly leader: wire.LeaderKey; readonly value: Uint8Array },
+  call: Call,
+): Promise<wire.HeaderOnly> {
+  const lease = await line.leaseOr(leader.lease, call)
+  return proclaim(kv, { ...leader, lease }, value, call)
 }
 
 async function proclaim(

@@ -11,9 +11,10 @@ const SERVICE_UNKNOWN = 3
 
 export function healthService(): Record<string, Method> {
   const onLearner = (): boolean => true
+  const always = { onLearner, fromTheStart: true }
   return {
-    Check: unary(check, { onLearner }),
-    Watch: serverStream(watch, { onLearner }),
+    Check: unary(check, always),
+    Watch: serverStream(watch, always),
   }
 }
 

@@ -26,7 +26,7 @@ import type {
 export function maintenanceService(context: ServiceContext): Record<string, Method> {
   const onLearner = (): boolean => true
   return {
-    Status: unary(() => statusOf(context), { onLearner }),
+    Status: unary(() => statusOf(context), { onLearner, fromTheStart: true }),
     Alarm: unary((request: AlarmRequest, call: Cancellable) => handleAlarm(context, request, call)),
     Hash: unary(() => hash(context)),
     HashKV: unary((request: HashKVRequest) => hashKv(context, request)),

@@ -72,9 +72,9 @@ class Changes implements MemberChanges {
   }
 
   update(id: NodeId, peerUrls: readonly string[]): Promise<Membership> {
-    const urls = checkUrls(peerUrls)
     return this.#change(async ({ membership, id: leader }) => {
       checkMember(membership, id)
+      const urls = checkUrls(peerUrls)
       this.#checkUnused(urls, membership, id)
       if (id === leader && membership.voters.length > 1) await this.#handOver()
       return { type: 'move', peer: { id, address: urls.join(',') } }

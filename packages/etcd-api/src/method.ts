@@ -4,6 +4,7 @@
  * called by whatever carries calls.
  */
 import { type Rule, ruleOf } from './access.ts'
+import type { Arrival } from './arrival.ts'
 import type { Call, DuplexCall } from './call.ts'
 import type { ServiceContext } from './context.ts'
 import * as errors from './errors.ts'
@@ -38,11 +39,13 @@ export type Method =
       readonly kind: 'unary'
       readonly handle: UnaryHandler<never, object>
       readonly onLearner: LearnerRule
+      readonly fromTheStart: boolean
     }
   | {
       readonly kind: 'server-stream'
       readonly handle: StreamHandler<never, object>
       readonly onLearner: LearnerRule
+      readonly fromTheStart: boolean
     }
   | { readonly kind: 'duplex'; readonly handle: DuplexHandler<never, never> }
 
@@ -52,20 +55,23 @@ type LearnerRule = (request: never) => boolean
 interface MethodOptions<Request> {
   /** Default: never. */
   readonly onLearner?: (request: Request) => boolean
+  /** Whether a member answers that knows nothing yet. Default: no. */
+  readonly fromTheStart?: boolean
 }
 
 export function unary<Request, Response extends object>(
   handle: UnaryHandler<Request, Response>,
-  { onLearner = () => false }: MethodOptions<Request> = {},
+  { onLearner = () => false, fromTheStart = false }: MethodOptions<Request> = {},
 ): Method {
-  return { kind: 'unary', handle, onLearner }
+  return { kind: 'unary', handle, onLearner, fromTheStart }
 }
 
 export function serverStream<Request, Response extends object>(
   handle: StreamHandler<Request, Response>,
-  { onLearner = () => false }: MethodOptions<Request> = {},
+  { onLearner = () => false, fromTheStart = false }: MethodOptions<Request> = {},
 ): Method {
-  return { kind: 'server-stream', handle: handle as StreamHandler<never, object>, onLearner }
+  const untyped = handle as StreamHandler<never, object>
+  return { kind: 'server-stream', handle: untyped, onLearner, fromTheStart }
 }
 
 /** Never on a learner. What the handler writes may be bytes: a message that it encoded already. */
@@ -97,7 +103,7 @@ export type Rpc =
       call(call: DuplexCall<object, object>): void
     }
 
-type Surroundings = Pick<ServiceContext, 'leadership' | 'streams' | 'gate'>
+type Surroundings = Pick<ServiceContext, 'leadership' | 'arrival' | 'streams' | 'gate'>
 
 /** The method as it can be called, whether anybody serves it or not. */
 export function rpcOf(
@@ -119,11 +125,11 @@ export function rpcOf(
 }
 
 function unaryCall(
-  { handle, onLearner }: Extract<Method, { kind: 'unary' }>,
+  { handle, onLearner, fromTheStart }: Extract<Method, { kind: 'unary' }>,
   rule: Rule,
-  { leadership, gate }: Surroundings,
+  { leadership, arrival, gate }: Surroundings,
 ): Extract<Rpc, { kind: 'unary' }>['call'] {
-  return (request, call) => {
+  const carryOut = (request: object, call: Call): object | Promise<object> => {
     const refused = refusalOf(request, call, onLearner, leadership)
     if (refused !== null) throw refused
     try {
@@ -135,6 +141,10 @@ function unaryCall(
       throw errors.unexpected(error)
     }
   }
+  return (request, call) =>
+    fromTheStart || arrival.isOver
+      ? carryOut(request, call)
+      : arrival.wait(call).then(() => carryOut(request, call))
 }
 
 function rethrow(error: unknown): never {
@@ -142,11 +152,12 @@ function rethrow(error: unknown): never {
 }
 
 function streamCall(
-  { handle, onLearner }: Extract<Method, { kind: 'server-stream' }>,
+  { handle, onLearner, fromTheStart }: Extract<Method, { kind: 'server-stream' }>,
   rule: Rule,
-  { leadership, gate }: Surroundings,
+  { leadership, arrival, gate }: Surroundings,
 ): Extract<Rpc, { kind: 'server-stream' }>['call'] {
   return async function* messages(request, call) {
+    if (!fromTheStart && !arrival.isOver) await arrival.wait(call)
     const refused = refusalOf(request, call, onLearner, leadership)
     if (refused !== null) throw refused
     try {
@@ -175,14 +186,26 @@ async function begun(messages: AsyncIterable<object>): Promise<AsyncIterable<obj
 function duplexCall(
   { handle }: Extract<Method, { kind: 'duplex' }>,
   rule: Rule,
-  { leadership, streams, gate }: Surroundings,
+  { leadership, arrival, streams, gate }: Surroundings,
 ): Extract<Rpc, { kind: 'duplex' }>['call'] {
   return (call) => {
     const refused = refusalOf(null, call, () => false, leadership)
     if (refused !== null) return call.end(refused)
-    handle(call, gate.permitOf(rule, call))
+    const permit = gate.permitOf(rule, call)
+    handle(call, arrival.isOver ? permit : afterArrival(arrival, permit, call))
     streams.add(call)
   }
+}
+
+/** The requests of a stream wait one by one, for the stream is open already. */
+function afterArrival(arrival: Arrival, permit: Permit<never>, call: Call): Permit<never> {
+  return (request) =>
+    arrival.isOver
+      ? permit(request)
+      : arrival.wait(call).then(
+          () => permit(request),
+          (error: unknown) => errors.unexpected(error),
+        )
 }
 
 /** What etcd's interceptors refuse before any service sees the request. */

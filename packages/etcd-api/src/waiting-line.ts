@@ -25,6 +25,8 @@ export interface Place {
 }
 
 export interface WaitingLine {
+  /** The lease that the client brought, or one of 60 s if it brought none. */
+  leaseOr(lease: Int64, call: Call): Promise<Int64>
   /** Takes a place, or finds the one that this lease has. Without a lease it gets one of 60 s. */
   enter(name: Uint8Array, lease: Int64, value: Uint8Array, call: Call): Promise<Place>
   /**
@@ -64,10 +66,12 @@ export function waitingLine(context: ServiceContext, kv: KvCalls): WaitingLine {
       await untilDeleted(context, call, before.key, toSafeInteger(header?.revision ?? 0))
     }
   }
+  const leaseOr: WaitingLine['leaseOr'] = async (lease, call) =>
+    toBigInt(lease) === 0n ? (await kv.leaseGrant({ TTL: DEFAULT_TTL }, call)).ID : lease
   return {
+    leaseOr,
     async enter(name, lease, value, call) {
-      const owned =
-        toBigInt(lease) === 0n ? (await kv.leaseGrant({ TTL: DEFAULT_TTL }, call)).ID : lease
+      const owned = await leaseOr(lease, call)
       const prefix = concat(name, ascii('/'))
       const key = concat(prefix, ascii(toBigInt(owned).toString(16)))
       const answer = await kv.txn(

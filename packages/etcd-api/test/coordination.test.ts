@@ -140,9 +140,23 @@ describe('an election', () => {
 
   test('campaigning again under the same lease says the new value', async () => {
     await campaign(await grant(1), 'one')
-    expect(await campaign(1, 'uno')).toMatchObject({ leader: { key: 'e/1', rev: 2 } })
+    // As in etcd, the header is from when the place in the line was found.
+    expect(await campaign(1, 'uno')).toMatchObject({
+      header: { revision: 2 },
+      leader: { key: 'e/1', rev: 2 },
+    })
     const { kv } = await harness.client.call('Election/Leader', { name: text('e') })
     expect(kv).toMatchObject({ value: 'uno', create_revision: 2 })
+  })
+
+  test('proclaiming without a lease gets one of 60 seconds, and not a leader for ever', async () => {
+    const first = await campaign(await grant(1), 'one')
+    const leader = { ...leaderOf(first), lease: 0 }
+    await harness.client.call('Election/Proclaim', { leader, value: text('uno') })
+    const { kv } = await harness.client.call('Election/Leader', { name: text('e') })
+    const { value, lease } = kv as { value: string; lease: bigint | number }
+    expect(value).toBe('uno')
+    expect(harness.stateMachine.lease(BigInt(lease))).toMatchObject({ ttl: 60 })
   })
 
   test('whoever has lost it can proclaim nothing, and resigning from it changes nothing', async () => {

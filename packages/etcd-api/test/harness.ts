@@ -33,10 +33,15 @@ export function wireId(id: bigint): { low: number; high: number } {
   return { low: Number(BigInt.asIntN(32, id)), high: Number(BigInt.asIntN(32, id >> 32n)) }
 }
 
-export async function startHarness(options: Partial<EtcdServerOptions> = {}): Promise<Harness> {
+/** `prepare` sees the node before anybody else does. */
+export async function startHarness(
+  options: Partial<EtcdServerOptions> = {},
+  prepare: (node: FakeNode) => void = () => {},
+): Promise<Harness> {
   const stateMachine = kvStateMachine()
   const membership = bootstrapMembership([{ id: NODE_ID, address: 'localhost:2380' }])
   const node = fakeNode(stateMachine, NODE_ID, membership)
+  prepare(node)
   const server = await etcdServer({
     node,
     stateMachine,

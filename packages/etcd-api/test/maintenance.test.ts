@@ -178,4 +178,20 @@ describe('alarms', () => {
     await alarm({ action: 2, memberID: wireId(b), alarm: 2 })
     expect(await alarm({})).toMatchObject({ alarms: [{ memberID: 10, alarm: 1 }] })
   })
+
+  test('about no member in particular hold all the same', async () => {
+    expect(await alarm({ action: 1, alarm: 1 })).toMatchObject({ alarms: [{ alarm: 1 }] })
+    expect(await harness.client.call('Maintenance/Status')).toMatchObject({
+      errors: ['alarm:NOSPACE '],
+    })
+    const noSpace = { code: 8, details: 'etcdserver: mvcc: database space exceeded' }
+    await expect(harness.client.call('KV/Put', { key: text('a') })).rejects.toMatchObject(noSpace)
+    await alarm({ action: 2, alarm: 1 })
+    expect(await harness.client.call('KV/Put', { key: text('a') })).toHaveProperty('header')
+  })
+
+  test('of no kind are none', async () => {
+    expect(await alarm({ action: 1, memberID: 10 })).not.toHaveProperty('alarms')
+    expect(await alarm({})).not.toHaveProperty('alarms')
+  })
 })

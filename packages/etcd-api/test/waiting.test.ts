@@ -1,12 +1,20 @@
 import { once } from 'node:events'
 import { connect } from 'node:http2'
-import { RaftError } from '@coracle/raft-core'
+import { encodeCommand } from '@coracle/kv-state-machine'
+import { type Command, RaftError } from '@coracle/raft-core'
 import { describe, expect, test } from 'vitest'
 import { type Harness, startHarness, text } from './harness.ts'
 import { type StagedTime, stagedTime } from './staged-time.ts'
 
 const put = { key: text('a'), value: text('1') }
 const range = { key: text('a') }
+
+/** A put that another member was asked for. */
+function putAt(index: number, name: string): Command {
+  const nothing = { lease: 0n, prevKv: false, ignoreValue: false, ignoreLease: false }
+  const request = { key: text(name), value: text('1'), ...nothing }
+  return { index, term: 1, data: encodeCommand({ type: 'put', request }) }
+}
 
 /** Everything that clients are told within a test's time rests on what is staged, not on the clock. */
 async function staged(limits: object = {}): Promise<Harness & { time: StagedTime }> {
@@ -24,6 +32,65 @@ async function staged(limits: object = {}): Promise<Harness & { time: StagedTime
 const refused = (code: number, details: string): object => ({ code, details })
 const timedOut = refused(14, 'etcdserver: request timed out')
 const tooMany = refused(8, 'etcdserver: too many requests')
+
+/** Heard from nobody yet, and holds whatever is asked of the others. */
+async function newcomer(): Promise<Harness> {
+  return startHarness({}, (node) => {
+    node.changeStatus({ appliedIndex: 0 })
+    node.hold()
+  })
+}
+
+describe('a member that starts with nothing', () => {
+  const everything = { key: text('\0'), range_end: text('\0') }
+  const serializable = { ...everything, serializable: true }
+
+  test.each([
+    ['KV/Range', serializable],
+    ['KV/Txn', { success: [{ request_range: serializable }] }],
+    ['Lease/LeaseLeases', {}],
+    ['Cluster/MemberList', {}],
+    ['Maintenance/HashKV', {}],
+  ])('does not answer %s before it has heard what there is', async (method, request) => {
+    await using harness = await newcomer()
+    const answer = harness.client.call(method, request)
+    await harness.node.holding(1)
+    harness.stateMachine.apply([putAt(1, 'a'), putAt(2, 'b')])
+    harness.node.release()
+    expect(await answer).toMatchObject(
+      method.startsWith('Cluster') ? { members: [{}] } : { header: { revision: 3 } },
+    )
+  })
+
+  test('tells watchers from now on nothing of what was before', async () => {
+    await using harness = await newcomer()
+    using watch = harness.client.duplex('Watch/Watch')
+    watch.send({ create_request: everything })
+    await harness.node.holding(1)
+    harness.stateMachine.apply([putAt(1, 'before')])
+    harness.node.release()
+    expect(await watch.next()).toMatchObject({ created: true, header: { revision: 2 } })
+    await harness.client.call('KV/Put', { key: text('after') })
+    expect(await watch.next()).toMatchObject({ events: [{ kv: { key: 'after' } }] })
+  })
+
+  test('tells how it is doing, and once it knows something needs nobody any more', async () => {
+    await using harness = await newcomer()
+    expect(await harness.client.call('Maintenance/Status')).toHaveProperty('version')
+    expect(await harness.client.call('Health/Check')).toMatchObject({ status: 1 })
+    harness.node.release()
+    await harness.client.call('KV/Range', serializable)
+    harness.node.hold()
+    expect(await harness.client.call('KV/Range', serializable)).toHaveProperty('header')
+  })
+
+  test('says that it waited in vain, as ever', async () => {
+    await using harness = await newcomer()
+    harness.node.release()
+    harness.node.failWith(new RaftError('UNAVAILABLE', 'nobody answers'))
+    await expect(harness.client.call('KV/Range', serializable)).rejects.toMatchObject(timedOut)
+  })
+})
 
 describe('requests that wait in vain', () => {
   test.each(['KV/Put', 'KV/Range'])('%s times out after the request timeout', async (method) => {
