@@ -21,6 +21,9 @@ const PREFIX_BYTES = 5
 const DEFAULT_WINDOW_BYTES = 65_535
 /** What the server may send before it hears that it was read: never less than it wants to. */
 const WINDOW_BYTES = 0x4000_0000
+/** No larger ones are asked for, so none come (RFC 9113, section 4.2). */
+const MAX_FRAME_BYTES = 9 + 16_384
+const READ_BYTES = 262_144
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
 export interface Http2Sink {
@@ -39,17 +42,33 @@ export interface Http2Client extends Disposable {
 
 export async function http2Client(address: string, sink: Http2Sink): Promise<Http2Client> {
   const url = new URL(`http://${address}`)
-  const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true })
+  // Read into one place, again and again: memory for each read costs more than to count what is in it.
+  let read = (_bytes: Uint8Array): void => {}
+  const socket = connect({
+    host: url.hostname,
+    port: Number(url.port),
+    noDelay: true,
+    onread: {
+      buffer: Buffer.allocUnsafe(READ_BYTES),
+      callback(bytes, buffer) {
+        read(buffer.subarray(0, bytes))
+        return true
+      },
+    },
+  })
   await once(socket, 'connect')
-  return new HttpClient(socket, address, sink)
+  const client = new HttpClient(socket, address, sink)
+  read = (bytes) => client.read(bytes)
+  return client
 }
 
 class HttpClient implements Http2Client {
   readonly #socket: Socket
   readonly #authority: string
   readonly #sink: Http2Sink
-  /** What has arrived of a frame that is not whole. */
-  #held: Buffer = Buffer.alloc(0)
+  /** What was read last, behind what was left of a frame that was not whole. */
+  readonly #arrived: Buffer = Buffer.allocUnsafe(READ_BYTES + MAX_FRAME_BYTES)
+  #leftBytes = 0
   /** What has arrived of a message that is cut into frames, by stream. */
   readonly #cut = new Map<number, Buffer>()
   #nextStream = 1
@@ -66,7 +85,6 @@ class HttpClient implements Http2Client {
     window.writeUInt32BE(WINDOW_BYTES, 2)
     socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0, window)]))
     socket.write(windowUpdate(WINDOW_BYTES - DEFAULT_WINDOW_BYTES))
-    socket.on('data', (bytes: Buffer) => this.#read(bytes))
     socket.on('error', (error) => sink.failed(error))
     socket.on('end', () => sink.failed(new Error('the server has hung up')))
   }
@@ -105,18 +123,21 @@ class HttpClient implements Http2Client {
     }
   }
 
-  #read(arrived: Buffer): void {
-    const bytes = this.#held.length === 0 ? arrived : Buffer.concat([this.#held, arrived])
+  read(read: Uint8Array): void {
+    const bytes = this.#arrived
+    bytes.set(read, this.#leftBytes)
+    const arrived = this.#leftBytes + read.length
     let at = 0
-    while (bytes.length - at >= HEADER_BYTES) {
+    while (arrived - at >= HEADER_BYTES) {
       const start = at + HEADER_BYTES
       const end = start + bytes.readUIntBE(at, 3)
-      if (end > bytes.length) break
+      if (end > arrived) break
       if (bytes[at + 3] === DATA) this.#data(bytes.readUInt32BE(at + 5), bytes, start, end)
       else this.#control(bytes, at, end)
       at = end
     }
-    this.#held = bytes.subarray(at)
+    bytes.copyWithin(0, at, arrived)
+    this.#leftBytes = arrived - at
     this.#credit()
   }
 
