@@ -3,6 +3,7 @@
  * from here directly, without gRPC in between.
  */
 import type { Environment } from '@coracle/raft-core'
+import { isEncoded, joined } from '../encoded.ts'
 import { requestTooLarge, unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
 import { codecOf, type MethodSchema } from '../schema.ts'
@@ -63,8 +64,7 @@ function jsonCodec({ requestType, responseType }: MethodSchema): JsonCodec {
   const responses = codecOf<object>(responseType)
   return {
     decode: (text) => decode(text.trim() === '' ? {} : parseFirst(text)),
-    encode: (message) =>
-      encode(message instanceof Uint8Array ? responses.decode(message) : message),
+    encode: (message) => encode(isEncoded(message) ? responses.decode(joined(message)) : message),
   }
 }
 
