@@ -109,7 +109,7 @@ export function resolveConfig(
     advertiseClientUrls: advertisedClientUrls(settings),
     listenHttp,
     listenMetrics,
-      metricsDetail: settings.metrics,
+    metricsDetail: settings.metrics,
     listenPeers,
     ...securityOf(settings, listening),
     ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),

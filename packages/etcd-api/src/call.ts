@@ -2,6 +2,7 @@
  * A call as the services see it, whatever carries it: gRPC, the JSON gateway, or a client in the
  * same process.
  */
+import type { Encoded } from './encoded.ts'
 import type { EtcdError } from './errors.ts'
 
 /** The part of a call that says that its client is gone. */
@@ -34,10 +35,11 @@ export interface DuplexCall<Request, Response> extends Call {
   pause(): void
   resume(): void
   /**
-   * Sends a message, or the bytes of one that is encoded already. Answers whether there is room for
-   * more; `taken` is called when this one has left. What is written to a call that is over is lost.
+   * Sends a message, or one that is encoded already, whose bytes must not change any more. Answers
+   * whether there is room for more; `taken` is called when this one has left. What is written to a
+   * call that is over is lost.
    */
-  write(response: Response | Uint8Array, taken?: () => void): boolean
+  write(response: Response | Encoded, taken?: () => void): boolean
   /** Called whenever there is room again after `write` said that there was none. */
   onRoom(listener: () => void): void
   /** Ends the call, with an error or well, after all that was written. The first end counts. */

@@ -1,6 +1,7 @@
 /** Carries calls over gRPC: bytes in, bytes out. */
 import type { DuplexCall as Carried, Handler, ServerStreamCall } from '@coracle/grpc-server'
 import type { DuplexCall, Receiver } from './call.ts'
+import { type Encoded, isEncoded, lengthOf } from './encoded.ts'
 import { EtcdError, malformed, unexpected } from './errors.ts'
 import type { Rpc } from './method.ts'
 import type { Traffic } from './metrics/rpc-metrics.ts'
@@ -10,13 +11,18 @@ import { codecOf } from './schema.ts'
 interface Wire {
   /** Bytes that are no message are the error to answer with: it is refused where all calls are. */
   decode(bytes: Uint8Array): object
-  /** Takes a message, or the bytes of one. */
   encode(message: object): Uint8Array
+  /** Takes a message, or one that is encoded already. */
+  outgoing(message: object): Encoded
 }
 
 function wireOf({ schema }: Rpc, traffic: Traffic): Wire {
   const request = codecOf(schema.requestType)
   const response = codecOf(schema.responseType)
+  const count = <Message extends Encoded>(encoded: Message): Message => {
+    traffic.sent += lengthOf(encoded)
+    return encoded
+  }
   return {
     decode(bytes) {
       traffic.received += bytes.length
@@ -26,11 +32,8 @@ function wireOf({ schema }: Rpc, traffic: Traffic): Wire {
         return malformed(error)
       }
     },
-    encode(message) {
-      const bytes = message instanceof Uint8Array ? message : response.encode(message)
-      traffic.sent += bytes.length
-      return bytes
-    },
+    encode: (message) => count(response.encode(message)),
+    outgoing: (message) => count(isEncoded(message) ? message : response.encode(message)),
   }
 }
 
@@ -123,7 +126,7 @@ class GrpcDuplexCall implements DuplexCall<object, object> {
   }
 
   write(response: object, taken?: () => void): boolean {
-    return this.#carried.write(this.#wire.encode(response), taken)
+    return this.#carried.write(this.#wire.outgoing(response), taken)
   }
 
   onRoom(listener: () => void): void {

@@ -1,6 +1,7 @@
 /** What watchers are told, as messages of the wire. */
 import type { WatchBatch, WatchEvent } from '@coracle/kv-state-machine'
 import type { ServiceContext } from './context.ts'
+import type { Encoded } from './encoded.ts'
 import { fromBigInt } from './int64.ts'
 import { keyValue } from './kv-responses.ts'
 import { codecOf } from './schema.ts'
@@ -10,15 +11,17 @@ import type * as wire from './wire.ts'
 const responses = codecOf<Partial<wire.WatchResponse>>('etcdserverpb.WatchResponse')
 
 /**
- * Messages of protobuf that stand one after the other are one message. So what all watchers of a key
- * are told alike is encoded once, and only put together with the id of each.
+ * Messages of protobuf that stand one after the other are one message. So what watchers are told
+ * alike is encoded once, and shared by what is sent to each of them, of which only the id is its own.
  */
 export class WatchMessages {
   readonly #context: ServiceContext
   /** The batch that was asked for last: whoever is told the same is told right after each other. */
   #batch: WatchBatch | null = null
   #header: Uint8Array = new Uint8Array(0)
-  #events: Uint8Array = new Uint8Array(0)
+  #events: readonly Uint8Array[] = []
+  /** What was encoded of the revision of that batch: others may be told some of the same events. */
+  readonly #encoded = new Map<WatchEvent, Uint8Array>()
 
   constructor(context: ServiceContext) {
     this.#context = context
@@ -35,15 +38,9 @@ export class WatchMessages {
   }
 
   /** All the events of a batch, for the watcher with this {@link id}. */
-  events(id: Uint8Array, batch: WatchBatch): Uint8Array {
+  events(id: Uint8Array, batch: WatchBatch): Encoded {
     if (batch !== this.#batch) this.#encode(batch)
-    const header = this.#header
-    const events = this.#events
-    const message = Buffer.allocUnsafe(header.length + id.length + events.length)
-    message.set(header)
-    message.set(id, header.length)
-    message.set(events, header.length + id.length)
-    return message
+    return [this.#header, id, ...this.#events]
   }
 
   /** The same in as many messages as it takes to stay below the limit of a request. */
@@ -58,9 +55,19 @@ export class WatchMessages {
   }
 
   #encode(batch: WatchBatch): void {
+    if (batch.revision !== this.#batch?.revision) this.#encoded.clear()
     this.#batch = batch
     this.#header = responses.encode({ header: this.#context.header(batch.revision) })
-    this.#events = responses.encode({ events: batch.events.map(eventOf) })
+    this.#events = batch.events.map((event) => this.#encodedEvent(event))
+  }
+
+  /** As a response that has nothing but this event. */
+  #encodedEvent(event: WatchEvent): Uint8Array {
+    const known = this.#encoded.get(event)
+    if (known !== undefined) return known
+    const encoded = responses.encode({ events: [eventOf(event)] })
+    this.#encoded.set(event, encoded)
+    return encoded
   }
 }
 

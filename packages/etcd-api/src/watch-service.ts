@@ -1,6 +1,7 @@
 /** etcdserverpb.Watch: at the client's pace, in bounded memory. */
 import type { DuplexCall } from './call.ts'
 import type { ServiceContext } from './context.ts'
+import { type Encoded, lengthOf } from './encoded.ts'
 import { type EtcdError, unexpected } from './errors.ts'
 import type { Permit } from './gate.ts'
 import { type Method, duplex } from './method.ts'
@@ -38,8 +39,8 @@ function serve(
   let isFull = false
   let isOver = false
   const pause = pauses(call)
-  const send = (message: Uint8Array): void => {
-    const bytes = message.length + MESSAGE_BYTES
+  const send = (message: Encoded): void => {
+    const bytes = lengthOf(message) + MESSAGE_BYTES
     queuedBytes += bytes
     call.write(message, () => sent(bytes))
     if (isFull || queuedBytes < maxWatchQueueBytes) return

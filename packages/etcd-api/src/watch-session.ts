@@ -5,6 +5,7 @@
  */
 import type { WatchBatch, Watcher, WatchSink, WatchStream } from '@coracle/kv-state-machine'
 import type { ServiceContext } from './context.ts'
+import type { Encoded } from './encoded.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
@@ -24,7 +25,7 @@ export interface WatchSession extends Disposable {
 export function watchSession(
   context: ServiceContext,
   messages: WatchMessages,
-  send: (message: Uint8Array) => void,
+  send: (message: Encoded) => void,
 ): WatchSession {
   return new Session(context, messages, send)
 }
@@ -37,18 +38,14 @@ const NO_ID = -1
 class Session implements WatchSession {
   readonly #context: ServiceContext
   readonly messages: WatchMessages
-  readonly send: (message: Uint8Array) => void
+  readonly send: (message: Encoded) => void
   readonly #stream: WatchStream
   readonly #subscriptions = new Map<bigint, Subscription>()
   #nextId = 0n
   #isPaused = false
   #stopReporting: (() => void) | null = null
 
-  constructor(
-    context: ServiceContext,
-    messages: WatchMessages,
-    send: (message: Uint8Array) => void,
-  ) {
+  constructor(context: ServiceContext, messages: WatchMessages, send: (message: Encoded) => void) {
     const { stateMachine, environment } = context.options
     this.#context = context
     this.messages = messages

@@ -1,4 +1,5 @@
 import type { DuplexCall, Receiver } from '../src/call.ts'
+import { type Encoded, isEncoded, joined } from '../src/encoded.ts'
 import type { EtcdError } from '../src/errors.ts'
 
 interface Waiting<Response> {
@@ -45,8 +46,9 @@ export class FakeCall<Request, Response> implements DuplexCall<Request, Response
     this.isPaused = false
   }
 
-  write(message: Response | Uint8Array, taken?: () => void): boolean {
-    this.#waiting.push({ message, taken })
+  write(message: Response | Encoded, taken?: () => void): boolean {
+    const whole = isEncoded(message as object) ? joined(message as Encoded) : (message as Response)
+    this.#waiting.push({ message: whole, taken })
     return this.#waiting.length < this.room
   }
 

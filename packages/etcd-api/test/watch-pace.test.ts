@@ -1,6 +1,7 @@
 import { encodeCommand, type KvStateMachine } from '@coracle/kv-state-machine'
 import { describe, expect, test } from 'vitest'
 import { createEtcdServices, type EtcdServices } from '../src/index.ts'
+import { type Encoded, lengthOf } from '../src/encoded.ts'
 import { codecOf } from '../src/schema.ts'
 import { FakeCall } from './fake-call.ts'
 import { type Harness, plain, type RawDuplex, startHarness, text } from './harness.ts'
@@ -19,7 +20,7 @@ class SlowClient {
   constructor() {
     const write = this.call.write.bind(this.call)
     this.call.write = (message, taken) => {
-      this.#waitingBytes += (message as Uint8Array).length
+      this.#waitingBytes += lengthOf(message as Encoded)
       this.mostBytes = Math.max(this.mostBytes, this.#waitingBytes)
       return write(message, taken)
     }

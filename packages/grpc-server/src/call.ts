@@ -1,4 +1,5 @@
 /** What handlers get and give. */
+import type { OutgoingMessage } from './outgoing-message.ts'
 import type { Status } from './status.ts'
 
 /** A call as its handler sees it. */
@@ -41,11 +42,11 @@ export interface ServerStreamCall extends Call {
   /** Messages and their framing that wait for the client to have room, in bytes. */
   readonly queuedBytes: number
   /**
-   * Sends a message. Answers whether there is room for more; what is written all the same is kept.
+   * Sends a message, whose bytes must not change any more. Answers whether there is room for more; what is written all the same is kept.
    * `taken` is called when this one has gone to the socket, which may be at once. What is written to
    * a call that is over is lost.
    */
-  write(message: Uint8Array, taken?: () => void): boolean
+  write(message: OutgoingMessage, taken?: () => void): boolean
   /** Called whenever there is room again after `write` said that there was none. */
   onRoom(listener: () => void): void
   /** Ends the call, with a failure or well, after all that was written. The first end counts. */

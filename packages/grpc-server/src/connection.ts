@@ -8,6 +8,7 @@ import { DEFAULT_WINDOW_BYTES, ErrorCode, FrameReader, FrameType, Http2Error } f
 import { IncomingFrames } from './incoming-frames.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { GrpcLimits } from './options.ts'
+import type { OutgoingMessage } from './outgoing-message.ts'
 import { QuietTime } from './quiet-time.ts'
 import type { RequestHead } from './request-head.ts'
 import type { Routes } from './routes.ts'
@@ -181,7 +182,7 @@ export class Connection implements StreamCarrier {
     return true
   }
 
-  sendMessage(stream: ServerStream, message: Uint8Array): boolean {
+  sendMessage(stream: ServerStream, message: OutgoingMessage): boolean {
     return this.#sender.message(stream, message)
   }
 

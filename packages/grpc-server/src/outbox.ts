@@ -9,6 +9,8 @@ import { ErrorCode, FRAME_HEADER_BYTES, FrameType } from './frames.ts'
 const FIRST_BYTES = 1_024
 /** A longer piece is written from where it lies. */
 const COPY_BYTES = 4_096
+/** Fewer are copied one by one: to call somebody for them takes longer. */
+const BY_HAND_BYTES = 8
 /** As much is enough for one write. */
 const FULL_BYTES = 16_384
 /** A scratch that grew beyond this in a busy turn is not kept. */
@@ -32,6 +34,10 @@ export class Outbox {
   #pieces: Uint8Array[] = []
   #pieceBytes = 0
   #isWaiting = false
+  /** The DATA frame that was written last, as long as nothing stands behind it. */
+  #openStream = 0
+  #openAt = 0
+  #openBytes = 0
 
   constructor(socket: Duplex) {
     this.#socket = socket
@@ -48,14 +54,36 @@ export class Outbox {
     this.bytes(payload)
   }
 
-  /** The first nine bytes of a frame. */
-  header(type: number, flags: number, streamId: number, length: number): void {
-    this.#reserve(FRAME_HEADER_BYTES)
+  /**
+   * Makes room for so many bytes of a stream's DATA: in the frame before, if that is of the same
+   * stream and stays within `maxBytes`, for a frame costs a client about as much as what is in it.
+   */
+  data(streamId: number, length: number, maxBytes: number): void {
+    if (streamId !== this.#openStream || this.#openBytes + length > maxBytes) {
+      this.header(FrameType.DATA, 0, streamId, length)
+      this.#openStream = streamId
+      this.#openAt = this.#used - FRAME_HEADER_BYTES
+      this.#openBytes = length
+      return
+    }
+    this.#openBytes += length
+    this.#length(this.#openAt, this.#openBytes)
+  }
+
+  #length(at: number, length: number): void {
     const scratch = this.#scratch
-    const at = this.#used
     scratch[at] = length >>> 16
     scratch[at + 1] = length >>> 8
     scratch[at + 2] = length
+  }
+
+  /** The first nine bytes of a frame. */
+  header(type: number, flags: number, streamId: number, length: number): void {
+    this.#reserve(FRAME_HEADER_BYTES)
+    this.#openStream = 0
+    const scratch = this.#scratch
+    const at = this.#used
+    this.#length(at, length)
     scratch[at + 3] = type
     scratch[at + 4] = flags
     this.#used = at + 5
@@ -71,7 +99,10 @@ export class Outbox {
       return
     }
     this.#reserve(bytes.length)
-    this.#scratch.set(bytes, this.#used)
+    if (bytes.length < BY_HAND_BYTES)
+      for (let at = 0; at < bytes.length; at += 1)
+        this.#scratch[this.#used + at] = bytes[at] as number
+    else this.#scratch.set(bytes, this.#used)
     this.#used += bytes.length
   }
 
@@ -148,6 +179,7 @@ export class Outbox {
     const copy = Buffer.allocUnsafe(this.#used)
     copy.set(this.#scratch.subarray(0, this.#used))
     this.#used = 0
+    this.#openStream = 0
     return copy
   }
 

@@ -1,8 +1,11 @@
 /** The messages of one stream that wait for the client to have room for them. */
 import { PREFIX_BYTES } from './message-reader.ts'
+import { lengthOf, type OutgoingMessage } from './outgoing-message.ts'
 
 interface Queued {
-  readonly message: Uint8Array
+  readonly parts: readonly Uint8Array[]
+  /** Of all parts. */
+  readonly length: number
   readonly taken: (() => void) | undefined
 }
 
@@ -20,36 +23,53 @@ export class SendQueue {
   /** All that waits, prefixes included. */
   bytes = 0
 
-  push(message: Uint8Array, taken: (() => void) | undefined): void {
-    this.#messages.push({ message, taken })
-    this.bytes += PREFIX_BYTES + message.length
+  push(message: OutgoingMessage, taken: (() => void) | undefined): void {
+    const parts = message instanceof Uint8Array ? [message] : message
+    const length = lengthOf(message)
+    this.#messages.push({ parts, length, taken })
+    this.bytes += PREFIX_BYTES + length
   }
 
-  /** What is left of the first message and its prefix; 0 if there is none. */
-  get firstBytes(): number {
-    const first = this.#messages[0]
-    return first === undefined ? 0 : PREFIX_BYTES + first.message.length - this.#sent
-  }
-
-  /** Moves the next `bytes` of the first message. Answers with who is to be told that it is gone. */
-  take(bytes: number, sink: PayloadSink): (() => void) | undefined {
-    const first = this.#messages[0] as Queued
-    let from = this.#sent
-    const to = from + bytes
-    this.#sent = to
-    this.bytes -= bytes
-    if (from === 0 && to >= PREFIX_BYTES) {
-      sink.byte(0)
-      sink.uint32(first.message.length)
-      from = PREFIX_BYTES
+  /** Moves the next `bytes`, of as many messages as it takes. Answers with who is to be told that theirs is gone. */
+  take(bytes: number, sink: PayloadSink): readonly (() => void)[] {
+    const taken: (() => void)[] = []
+    let gone = 0
+    for (let left = bytes; left > 0;) {
+      const first = this.#messages[gone] as Queued
+      const to = Math.min(this.#sent + left, PREFIX_BYTES + first.length)
+      left -= to - this.#sent
+      move(first, this.#sent, to, sink)
+      this.#sent = to
+      if (to < PREFIX_BYTES + first.length) break
+      this.#sent = 0
+      gone += 1
+      if (first.taken !== undefined) taken.push(first.taken)
     }
-    for (; from < Math.min(to, PREFIX_BYTES); from += 1)
-      sink.byte(from === 0 ? 0 : (first.message.length >>> (8 * (PREFIX_BYTES - 1 - from))) & 0xff)
-    if (to > PREFIX_BYTES)
-      sink.bytes(first.message.subarray(from - PREFIX_BYTES, to - PREFIX_BYTES))
-    if (to < PREFIX_BYTES + first.message.length) return undefined
-    this.#messages.shift()
-    this.#sent = 0
-    return first.taken
+    this.#messages.splice(0, gone)
+    this.bytes -= bytes
+    return taken
+  }
+}
+
+/** The bytes in [start, end) of a message with its prefix. */
+function move({ parts, length }: Queued, start: number, end: number, sink: PayloadSink): void {
+  let at = start
+  if (at === 0 && end >= PREFIX_BYTES) {
+    sink.byte(0)
+    sink.uint32(length)
+    at = PREFIX_BYTES
+  }
+  for (; at < Math.min(end, PREFIX_BYTES); at += 1)
+    sink.byte(at === 0 ? 0 : (length >>> (8 * (PREFIX_BYTES - 1 - at))) & 0xff)
+  let from = PREFIX_BYTES
+  for (const part of parts) {
+    const to = from + part.length
+    if (to > at && from < end) {
+      const isWhole = from >= at && to <= end
+      sink.bytes(
+        isWhole ? part : part.subarray(Math.max(at, from) - from, Math.min(end, to) - from),
+      )
+    }
+    from = to
   }
 }

@@ -15,6 +15,7 @@ import {
 import { HpackEncoder } from './hpack-encoder.ts'
 import { PREFIX_BYTES } from './message-reader.ts'
 import { Outbox } from './outbox.ts'
+import { lengthOf, type OutgoingMessage } from './outgoing-message.ts'
 import type { Refusal } from './request-head.ts'
 import { encodeStatusMessage, type Status } from './status.ts'
 import type { ServerStream } from './stream.ts'
@@ -75,17 +76,19 @@ export class Sender {
     return true
   }
 
-  /** A message in a frame of its own; false if it has to wait, for room or for others. */
-  message(stream: ServerStream, message: Uint8Array): boolean {
-    const size = PREFIX_BYTES + message.length
+  /** A message that fits into a frame; false if it has to wait, for room or for others. */
+  message(stream: ServerStream, message: OutgoingMessage): boolean {
+    const length = lengthOf(message)
+    const size = PREFIX_BYTES + length
     if (size > stream.sendWindow || size > this.#window || size > this.maxFrameBytes) return false
     if (stream.queuedBytes > 0 || this.#waiting.size > 0 || this.#isFull) return false
     const { outbox } = this
     this.#begin(stream)
-    outbox.header(FrameType.DATA, 0, stream.id, size)
+    outbox.data(stream.id, size, this.maxFrameBytes)
     outbox.byte(0)
-    outbox.uint32(message.length)
-    outbox.bytes(message)
+    outbox.uint32(length)
+    if (message instanceof Uint8Array) outbox.bytes(message)
+    else for (const part of message) outbox.bytes(part)
     outbox.flushIfFull()
     stream.sendWindow -= size
     this.#window -= size
@@ -161,7 +164,7 @@ export class Sender {
     const { queue } = stream
     if (queue === null || !canSend(stream)) return
     this.#begin(stream)
-    const size = Math.min(queue.firstBytes, this.maxFrameBytes, stream.sendWindow, this.#window)
+    const size = Math.min(queue.bytes, this.maxFrameBytes, stream.sendWindow, this.#window)
     this.outbox.header(FrameType.DATA, 0, stream.id, size)
     const taken = queue.take(size, this.outbox)
     stream.sendWindow -= size

@@ -4,6 +4,7 @@ import { ErrorCode } from './frames.ts'
 import { MessageReader, messageLength, PREFIX_BYTES, viewOf } from './message-reader.ts'
 import { decodeBinary } from './metadata.ts'
 import { ReceiveWindow } from './receive-window.ts'
+import type { OutgoingMessage } from './outgoing-message.ts'
 import type { RequestHead } from './request-head.ts'
 import { SendQueue } from './send-queue.ts'
 import { Code, GrpcError, type Status, statusOf } from './status.ts'
@@ -18,7 +19,7 @@ export interface StreamCarrier {
   /** Sends one message and the end of a call in one go; false if there is no room for it now. */
   sendWhole(stream: ServerStream, message: Uint8Array): boolean
   /** Sends one message at once; false if it has to wait. */
-  sendMessage(stream: ServerStream, message: Uint8Array): boolean
+  sendMessage(stream: ServerStream, message: OutgoingMessage): boolean
   /** The stream has something to send. */
   sendSoon(stream: ServerStream): void
   /** Ends the stream with trailers, at once. */
@@ -275,7 +276,7 @@ export class ServerStream implements DuplexCall {
     return this.#queue?.bytes ?? 0
   }
 
-  write(message: Uint8Array, taken?: () => void): boolean {
+  write(message: OutgoingMessage, taken?: () => void): boolean {
     if (this.isOver || this.cancelled || this.#end !== undefined) return true
     if (this.#carrier.sendMessage(this, message)) {
       taken?.()
@@ -305,8 +306,8 @@ export class ServerStream implements DuplexCall {
   }
 
   /** The connection has sent part of what waited. */
-  afterSending(taken: (() => void) | undefined): void {
-    taken?.()
+  afterSending(taken: readonly (() => void)[]): void {
+    for (const tell of taken) tell()
     if (this.isOver) return
     const left = this.queuedBytes
     if (left === 0 && this.#end !== undefined) this.#carrier.sendEnd(this, this.#end)

@@ -137,14 +137,14 @@ export class WatchHub implements Hub {
       this.#giveUpPublishing()
       return 0
     }
-    const matches: Watch[] = []
+    const told: Stream[] = []
     let revision = this.#published
     let count = 0
     let isWhole = true
     forEachChange(this.#store.log, { from: this.#position, to: Infinity }, (segment, slot) => {
       const main = segment.main(slot)
       if (main !== revision) {
-        this.#tell(revision, matches)
+        this.#tell(revision, told)
         if (count >= limit) {
           isWhole = false
           return false
@@ -153,10 +153,10 @@ export class WatchHub implements Hub {
       }
       count += 1
       this.#position = segment.sequenceAt(slot) + 1
-      this.#collect(segment, slot, matches)
+      this.#collect(segment, slot, told)
       return true
     })
-    this.#tell(isWhole ? this.#store.revision : revision, matches)
+    this.#tell(isWhole ? this.#store.revision : revision, told)
     return count
   }
 
@@ -172,7 +172,7 @@ export class WatchHub implements Hub {
     }
   }
 
-  #collect(segment: Segment, slot: number, matches: Watch[]): void {
+  #collect(segment: Segment, slot: number, told: Stream[]): void {
     const main = segment.main(slot)
     const isDelete = segment.isTombstone(slot)
     // Made if somebody wants them, and shared by all who do.
@@ -180,31 +180,41 @@ export class WatchHub implements Hub {
     let full: WatchEvent[] | null = null
     this.#index.forEach(segment.key(slot), (watch) => {
       if (watch.isBehind || main < watch.next || watch.leavesOut(isDelete)) return
-      if (watch.stream.isPaused) return watch.fallBehind(main)
+      const { stream } = watch
+      if (stream.isPaused) return watch.fallBehind(main)
       const events = watch.prevKv
         ? (full ??= [eventOf(this.#store, { segment, slot }, true)])
         : (bare ??= [eventOf(this.#store, { segment, slot }, false)])
-      if (watch.collected === null) matches.push(watch)
+      if (watch.collected === null) {
+        if (stream.matches.length === 0) told.push(stream)
+        stream.matches.push(watch)
+      }
       collect(watch, events)
     })
   }
 
-  /** Ends the publishing of one revision: everybody is told all of it at once. */
-  #tell(revision: number, matches: Watch[]): void {
+  /**
+   * Ends the publishing of one revision: everybody is told all of it at once, stream by stream, so
+   * that what leaves on one of them can leave together.
+   */
+  #tell(revision: number, told: Stream[]): void {
     this.#published = revision
     this.#isPublishing = true
     let batch: WatchBatch = { revision, events: [] }
-    for (const watch of matches) {
-      const events = watch.collected ?? []
-      watch.collected = null
-      if (watch.isEnded || watch.isBehind) continue
-      if (batch.events !== events) batch = { revision, events }
-      // One that was told before it in this loop may have filled their stream.
-      if (watch.stream.isPaused) watch.fallBehind(revision)
-      else watch.sink.events(batch)
+    for (const stream of told) {
+      for (const watch of stream.matches) {
+        const events = watch.collected ?? []
+        watch.collected = null
+        if (watch.isEnded || watch.isBehind) continue
+        if (batch.events !== events) batch = { revision, events }
+        // One that was told before it in this loop may have filled their stream.
+        if (stream.isPaused) watch.fallBehind(revision)
+        else watch.sink.events(batch)
+      }
+      stream.matches.length = 0
     }
     this.#isPublishing = false
-    matches.length = 0
+    told.length = 0
   }
 
   #askForTurn(): void {

@@ -19,6 +19,8 @@ export class Stream implements WatchStream {
   readonly watches: Set<Watch> = new Set()
   /** Those of its watchers that have to read the past. */
   readonly behind: Circle<Watch> = new Circle()
+  /** Those that the revision which is being published concerns. */
+  readonly matches: Watch[] = []
   isPaused: boolean = false
   #isDisposed = false
 

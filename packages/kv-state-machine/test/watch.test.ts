@@ -57,6 +57,20 @@ describe('what a watcher is told', () => {
     expect(late.batches).toEqual(all.batches)
   })
 
+  test('stream by stream, however the watchers of several streams came to be', () => {
+    const machine = kvStateMachine()
+    const [x, y] = [opened(machine).stream, opened(machine).stream]
+    const order: string[] = []
+    for (const name of ['x1', 'y1', 'x2', 'y2', 'x3'])
+      watch(name.startsWith('x') ? x : y, watchRequest('a'), ({ revision }) =>
+        order.push(`${revision} ${name}`),
+      )
+    applyPut(machine, 'a', '1')
+    applyPut(machine, 'a', '2')
+    const each = ['x1', 'x2', 'x3', 'y1', 'y2']
+    expect(order).toEqual([2, 3].flatMap((revision) => each.map((name) => `${revision} ${name}`)))
+  })
+
   test('Filter: not of puts, or not of deletes', () => {
     const machine = filled()
     const { stream, turns } = opened(machine)

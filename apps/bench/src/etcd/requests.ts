@@ -45,6 +45,24 @@ export function* fieldsOf(bytes: Uint8Array): Generator<readonly [number, Uint8A
   }
 }
 
+/** How many fields of this number a message in [start, end) has; nothing is made of them. */
+export function countOf(field: number, bytes: Uint8Array, start: number, end: number): number {
+  let count = 0
+  let at = start
+  while (at < end) {
+    const tag = bytes[at++] ?? 0
+    if (tag >> 3 === field) count += 1
+    let value = 0
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[at++] ?? 0
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) break
+    }
+    if ((tag & 7) === 2) at += value
+  }
+  return count
+}
+
 export const VALUE: Uint8Array = new Uint8Array(256).fill(0x76)
 
 export function putRequest(key: string, value: Uint8Array = VALUE): Uint8Array {

@@ -23,6 +23,8 @@ export interface Servers extends AsyncDisposable {
   readonly leader: string
   /** What the leader's process keeps in memory, in bytes. */
   leaderMemory(): Promise<number>
+  /** What the leader's process has computed so far, in milliseconds, without what the kernel did for it. */
+  leaderCpuMs(): Promise<number>
   /** Stops all and starts them again, without waiting until they serve. Answers with their addresses. */
   restart(): Promise<readonly string[]>
 }
@@ -83,9 +85,11 @@ async function startServers(start: Start): Promise<Servers> {
   }
   try {
     const leader = await findLeader(plan)
+    const pidOfLeader = (): number => (members[plan.members.indexOf(leader)] as ServerProcess).pid
     return {
       leader: addressOf(leader),
-      leaderMemory: () => memoryOf((members[plan.members.indexOf(leader)] as ServerProcess).pid),
+      leaderMemory: () => memoryOf(pidOfLeader()),
+      leaderCpuMs: () => cpuMsOf(pidOfLeader()),
       async restart() {
         await stopAll()
         members = startAll()
@@ -105,6 +109,14 @@ async function memoryOf(pid: number): Promise<number> {
   const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? []
   if (kibibytes === undefined) throw new Error(`process ${pid} does not say what it takes`)
   return Number(kibibytes) * 1_024
+}
+
+/** By the kernel's clock, which counts hundredths of a second. */
+async function cpuMsOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  // The name of the program, in brackets, may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[11]) * 10
 }
 
 async function findLeader(plan: ClusterPlan): Promise<MemberPlan> {

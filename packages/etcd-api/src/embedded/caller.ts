@@ -1,4 +1,5 @@
 /** Calls methods by name, in the messages of the wire, without gRPC. */
+import { isEncoded, joined } from '../encoded.ts'
 import { unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
 import { codecOf } from '../schema.ts'
@@ -65,7 +66,8 @@ export function inProcessCaller(rpcs: ReadonlyMap<string, Rpc>): Caller {
         send: (request) => stream.send(complete(rpc, request)),
         async next() {
           const message = await stream.next()
-          return message instanceof Uint8Array ? responses.decode(message) : (message as Response)
+          if (message === null || !isEncoded(message)) return message as Response
+          return responses.decode(joined(message))
         },
         [Symbol.dispose]: () => stream.finish(),
       }

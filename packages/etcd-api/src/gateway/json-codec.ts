@@ -1,4 +1,5 @@
 /** Between JSON and the messages of one method. */
+import { isEncoded, joined } from '../encoded.ts'
 import type { Traffic } from '../metrics/rpc-metrics.ts'
 import { codecOf, type MethodSchema } from '../schema.ts'
 import { jsonDecoder } from './json-decode.ts'
@@ -26,7 +27,7 @@ export function jsonCodec(
       return decode(text.trim() === '' ? {} : parseFirst(text))
     },
     encode(message) {
-      const text = encode(message instanceof Uint8Array ? responses.decode(message) : message)
+      const text = encode(isEncoded(message) ? responses.decode(joined(message)) : message)
       traffic.sent += text.length
       return text
     },
