@@ -241,6 +241,7 @@ export class Computer {
       transport: network.attach(station),
       stateMachine: life.machine,
       environment: this.#environment(life),
+      checkInvariants: true,
       trace: (event) => {
         if (!life.isAlive) return
         if (event.type === 'role-changed') this.#leads = event.role === 'leader'

@@ -3,7 +3,7 @@ import type { Storage } from '../contracts/storage.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { type Environment, systemEnvironment } from '../environment.ts'
 import { type LiveOptions, type NodeOptions, resolveOptions } from '../options.ts'
-import { Raft } from '../protocol/raft.ts'
+import { CheckedRaft, Raft } from '../protocol/index.ts'
 import type { Trace } from '../trace.ts'
 import type {
   LogIndex,
@@ -142,6 +142,12 @@ export interface StartOptions<Result> extends Partial<NodeOptions> {
   /** Time, chance and scheduling. Default: the system's. */
   readonly environment?: Environment
   readonly trace?: Trace
+  /**
+   * Looks at the protocol's state after whatever happens, and stops the node where it is one that Raft
+   * does not allow: `stopped` then tells the {@link InvariantError}. For tests, since it costs time with
+   * every message. Default false.
+   */
+  readonly checkInvariants?: boolean
 }
 
 /**
@@ -170,7 +176,8 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
   const snapshotIndex = stored.snapshot?.position.index ?? 0
   const isAhead = stateMachine.durableIndex >= snapshotIndex
   if (!isAhead) await restoreSnapshot(storage, stateMachine)
-  const raft = new Raft({
+  const Protocol = parts.checkInvariants === true ? CheckedRaft : Raft
+  const raft = new Protocol({
     id,
     options,
     stored,
