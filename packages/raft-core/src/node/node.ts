@@ -62,9 +62,10 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
   read(options?: ReadOptions): Promise<LogIndex>
 
   /**
-   * Makes another voter the leader: `to`, or whoever is furthest (thesis 3.10). Only a leader can;
-   * others reject with `NOT_LEADER`. Rejects with `UNAVAILABLE` if it took longer than an election
-   * timeout, and then this node leads on.
+   * Makes another voter the leader: `to`, or whoever is furthest (thesis 3.10), and resolves when that
+   * one leads. Only a leader can; others reject with `NOT_LEADER`. Rejects with `UNAVAILABLE` if it took
+   * longer than an election timeout, and then this node leads on; or if leadership was lost meanwhile,
+   * to another than `to`, or to nobody within `requestTimeoutTicks`.
    */
   transferLeadership(to?: NodeId, options?: Waiting): Promise<void>
 
