@@ -309,6 +309,7 @@ export class Raft {
     return {
       position: { term: raft.log.termAt(index), index },
       membership: raft.memberships.oldest,
+      membershipIndex: raft.memberships.oldestIndex,
     }
   }
 
