@@ -2,7 +2,7 @@ import { library } from '@coracle/tooling-tsup'
 
 export default library({
   index: 'src/index.ts',
-  protocol: 'src/protocol/raft.ts',
+  protocol: 'src/protocol/index.ts',
   codec: 'src/codec/index.ts',
   conformance: 'src/conformance/index.ts',
 })

@@ -101,6 +101,11 @@ export interface NodeOptions extends ProtocolOptions {
   readonly partialSnapshotTicks: number
   /** Entries kept behind a snapshot for followers that are a little behind. Default 5000. */
   readonly keepEntries: number
+  /**
+   * Of those, as many as have so many bytes of data together; what was applied before the node started
+   * is not counted. Default 256 MiB.
+   */
+  readonly keepBytes: number
 }
 
 const DEFAULTS: NodeOptions = {
@@ -131,6 +136,7 @@ const DEFAULTS: NodeOptions = {
   snapshotAgeMs: 3_600_000,
   partialSnapshotTicks: 600,
   keepEntries: 5_000,
+  keepBytes: 256 << 20,
 }
 
 type Name = keyof NodeOptions
@@ -143,6 +149,7 @@ const MAY_BE_ZERO: readonly Name[] = [
   'maxWindowBytes',
   'maxPromotionLag',
   'keepEntries',
+  'keepBytes',
 ]
 /** What the nodes of a cluster rely on of each other for as long as they run. */
 const FIXED = ['preVote', 'checkQuorum', 'reads'] as const

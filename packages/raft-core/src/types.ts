@@ -91,6 +91,8 @@ export interface SnapshotMeta {
   readonly position: Position
   /** The membership as of `position`, never a later one. */
   readonly membership: Membership
+  /** Where it stands in the log, at `position` or before; 0 if it was never written there. */
+  readonly membershipIndex: LogIndex
 }
 
 /** The entries from `from` up to the next run's `from` were written in `term`. */

@@ -89,7 +89,9 @@ const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: nu
   commit: fc.record({ commitIndex: integer }),
   heartbeat: fc.record({ commitIndex: integer, round: integer, address: fc.string() }),
   'heartbeat-reply': fc.record({ round: integer, promiseMs: integer }),
-  'install-snapshot': fc.record({ meta: fc.record({ position, membership }) }),
+  'install-snapshot': fc.record({
+    meta: fc.record({ position, membership, membershipIndex: integer }),
+  }),
   'timeout-now': fc.constant({}),
   'read-index': fc.record({ id: integer }),
   'read-index-reply': fc.record({

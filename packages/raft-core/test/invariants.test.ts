@@ -1,11 +1,29 @@
 import { describe, expect, test } from 'vitest'
+import { InvariantError } from '../src/errors.ts'
+import { resolveOptions } from '../src/options.ts'
 import { checkState, checkStep, glance } from '../src/protocol/invariants.ts'
-import { stateOf } from '../src/protocol/raft.ts'
+import { CheckedRaft, Raft, type RaftInit, stateOf } from '../src/protocol/index.ts'
+import type { Log } from '../src/protocol/log.ts'
 import type { RaftState } from '../src/protocol/state.ts'
-import { accepted, command } from './support/messages.ts'
+import { Disk } from './support/disk.ts'
+import { textOf } from './support/files.ts'
+import { accepted, command, voters } from './support/messages.ts'
 import { server } from './support/server.ts'
 
 type Damage = (raft: RaftState) => void
+
+/** Makes a log say something else of itself than it would by its own rules. */
+function pretend(raft: RaftState, says: Partial<Record<keyof Log, unknown>>): void {
+  for (const [name, value] of Object.entries(says)) Object.defineProperty(raft.log, name, { value })
+}
+
+const BEFORE_ALL = { term: 0, index: -1 }
+const BEYOND_THE_LOG = { matchIndex: 9, nextIndex: 10 }
+
+/** Of another leader, as it should be. */
+function follower(raft: RaftState): RaftState {
+  return Object.assign(raft, { role: 'follower', leader: 'b', peers: [] })
+}
 
 function leader(): RaftState {
   const a = server({ terms: [1, 1] })
@@ -22,6 +40,28 @@ describe('a state that cannot be is found out', () => {
     ['whoever campaigns or leads voted for itself', (raft) => (raft.votedFor = 'b')],
     ['a leader knows who leads', (raft) => (raft.leader = 'b')],
     ['only a leader tracks its peers', (raft) => ((raft.role = 'follower'), (raft.leader = 'b'))],
+    ['only a leader hands over', (raft) => Object.assign(follower(raft), { transfer: {} })],
+    ['only a leader keeps reads waiting', (raft) => (follower(raft).reads.count = 1)],
+    ['only a leader doubts that it leads', (raft) => (follower(raft).doubtedRound = 1)],
+    ['whoever campaigns follows nobody', (raft) => (follower(raft).role = 'pre-candidate')],
+    ['the window begins after what is compacted', (raft) => pretend(raft, { windowStart: 0 })],
+    ['what is not saved is in the window', (raft) => pretend(raft, { unsavedFrom: 1 })],
+    ['what is not saved is in the log', (raft) => pretend(raft, { unsavedFrom: 9 })],
+    ['what is durable was handed to the storage', (raft) => pretend(raft, { stableIndex: 9 })],
+    ['what is compacted is durable', (raft) => pretend(raft, { stableIndex: -1 })],
+    ['what is gone from the window is durable', (raft) => pretend(raft, { stableIndex: 1 })],
+    [
+      'a write covers nothing that it was not handed',
+      ({ outbox }) => Object.assign(outbox, { writing: { lastIndex: 5 } }),
+    ],
+    ['a leader appends only entries of its term', (raft) => pretend(raft, { last: BEFORE_ALL })],
+    ['a leader is not its own peer', ({ peers }) => Object.assign(peers[0]!, { id: 'a' })],
+    ['what matches is in the log', ({ peers }) => Object.assign(peers[0]!, BEYOND_THE_LOG)],
+    ['a promise comes with an answer', (raft) => (raft.peers[0]!.promisedRound = 1)],
+    [
+      'no message, no bytes',
+      ({ peers }) => Object.defineProperty(peers[0]!.inflight, 'bytes', { value: 1 }),
+    ],
     ['a term begins with an entry of its leader', (raft) => (raft.termStart = 2)],
     ['what matches is not sent again', (raft) => (raft.peers[0]!.nextIndex = 2)],
     ['what is sent is in the log', (raft) => (raft.peers[0]!.nextIndex = 9)],
@@ -75,6 +115,8 @@ describe('a step that cannot be is found out', () => {
     ['a committed entry never changes', (raft) => raft.log.truncate(4)],
     ['rounds only grow', (raft) => (raft.reads.round = -1)],
     ['time never falls', (raft) => (raft.now = -1)],
+    ['what is compacted stays compacted', (raft) => pretend(raft, { compacted: BEFORE_ALL })],
+    ['a lease that is given up stays so', (raft) => (raft.lease.isGivenUp = false)],
     ['what matches stays', (raft) => (raft.peers[0]!.matchIndex = 1)],
     ['a leader leads one term', (raft) => (raft.term = 3)],
     [
@@ -87,9 +129,61 @@ describe('a step that cannot be is found out', () => {
   ])('%s', (rule, damage) => {
     const raft = leader()
     raft.log.append(command(5, 2))
+    raft.lease.isGivenUp = true
     const before = glance(raft)
     expect(() => checkStep(before, raft)).not.toThrow()
     damage(raft)
     expect(() => checkStep(before, raft)).toThrow(rule)
   })
 })
+
+test('a snapshot covers only what is committed, or nothing can be said of what is', () => {
+  const raft = leader()
+  pretend(raft, { compacted: { term: 2, index: 5 } })
+  expect(() => glance(raft)).toThrow('a snapshot covers only what is committed')
+})
+
+test('every rule is broken by a test of this page', async () => {
+  const rules = await textOf('src/protocol/invariants.ts')
+  const tests = await textOf('test/invariants.test.ts')
+  const named = [...rules.matchAll(/'(\S+ [^'\n]+)'\)$/gm)].map(([, rule]) => rule)
+  expect(named.length).toBeGreaterThan(40)
+  expect(named.filter((rule) => !tests.includes(`'${rule}'`))).toEqual([])
+})
+
+describe('a protocol that checks itself', () => {
+  const init: RaftInit = {
+    id: 'a',
+    options: resolveOptions({}),
+    stored: new Disk().load(),
+    bootstrap: voters('a', 'b', 'c'),
+    appliedIndex: 0,
+    random: () => 0,
+  }
+
+  test('looks at itself after every input', () => {
+    const inputs = methodsOf(Raft)
+    expect(inputs).toContain('step')
+    // It only tells what is there.
+    const outputs = ['constructor', 'committedEntries', 'termAt', 'hasCaughtUp']
+    expect(methodsOf(CheckedRaft)).toEqual(
+      inputs.filter((name) => name === 'constructor' || !outputs.includes(name)),
+    )
+  })
+
+  test('fails the input after which it is in a state that cannot be', () => {
+    const raft = new CheckedRaft(init)
+    raft.tick()
+    stateOf(raft).votedFor = 'b'
+    expect(() => raft.tick()).not.toThrow()
+    stateOf(raft).votedFor = 'c'
+    expect(() => raft.tick()).toThrow(InvariantError)
+  })
+})
+
+/** By name, in order. */
+function methodsOf({ prototype }: { readonly prototype: object }): readonly string[] {
+  return Object.entries(Object.getOwnPropertyDescriptors(prototype))
+    .flatMap(([name, { value }]) => (typeof value === 'function' ? [name] : []))
+    .sort()
+}

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Log } from '../src/protocol/log.ts'
 import { type Entry, INITIAL_HARD_STATE, ORIGIN, type Position } from '../src/types.ts'
+import { share } from './support/share.ts'
 
 /** What an entry counts for beside its data. */
 const OVERHEAD = 160
@@ -52,7 +53,6 @@ type Operation =
   | { readonly type: 'evict'; readonly at: number; readonly maxBytes: number }
   | { readonly type: 'reset'; readonly ahead: number; readonly rise: number }
 
-const share = fc.double({ min: 0, max: 1, noNaN: true })
 const size = fc.constantFrom(0, 1, 40, 500)
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   {

@@ -6,6 +6,7 @@ import { applyChanges, leaveJoint } from '../src/protocol/next-membership.ts'
 import { isVoter, tally } from '../src/protocol/quorum.ts'
 import type { Membership, MembershipChange, NodeId } from '../src/types.ts'
 import { voters } from './support/messages.ts'
+import { share } from './support/share.ts'
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f'] as const
 const id = fc.constantFrom(...ids)
@@ -196,7 +197,7 @@ describe('the memberships of a log (§6)', () => {
     fc.record({ do: fc.constant('truncate' as const), back: fc.integer({ min: 0, max: 10 }) }),
     fc.record({
       do: fc.constant('forget' as const),
-      share: fc.double({ min: 0, max: 1, noNaN: true }),
+      share,
     }),
     fc.record({ do: fc.constant('reset' as const), gap: fc.integer({ min: 1, max: 4 }) }),
   )

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { resolveOptions } from '../src/options.ts'
+import { textOf } from './support/files.ts'
 
 declare global {
   interface ImportMeta {
@@ -17,31 +18,23 @@ function valueOf(words: string): number | boolean | string {
   return Number(number) * (unit === undefined ? 1 : (UNITS[unit] as number))
 }
 
-/** A file as text, through the bundler, for this package has no platform to read files with. */
-async function textOf(path: string): Promise<string> {
-  const module = (await import(
-    /* @vite-ignore */ `/@fs${new URL(path, import.meta.url).pathname}?raw`
-  )) as { readonly default: string }
-  return module.default
-}
-
 test('the page of options names every option and its default', async () => {
-  const page = await textOf('../../../apps/docs/options.md')
+  const page = await textOf('../../apps/docs/options.md')
   const rows = [...page.matchAll(/^\| `(\w+)` \| ([^|]+) \|[^|]*\|[^|]*\|$/gm)]
   const table = Object.fromEntries(rows.map(([, name, words]) => [name, valueOf(words!.trim())]))
   expect(table).toEqual(resolveOptions({}))
 })
 
 test('the README says of every error code whether it happened', async () => {
-  const readme = await textOf('../README.md')
-  const errors = await textOf('../src/errors.ts')
+  const readme = await textOf('README.md')
+  const errors = await textOf('src/errors.ts')
   const codes = [...errors.matchAll(/^ {2}\| '(\w+)'$/gm)].map(([, code]) => code)
   expect(codes.length).toBeGreaterThan(5)
   for (const code of codes) expect(readme).toContain(`\`${code}\``)
 })
 
 test('the page of the architecture names every file of the protocol and of the node', async () => {
-  const page = await textOf('../../../apps/docs/architecture.md')
+  const page = await textOf('../../apps/docs/architecture.md')
   const files = Object.keys({
     ...import.meta.glob('../src/protocol/*.ts'),
     ...import.meta.glob('../src/node/*.ts'),

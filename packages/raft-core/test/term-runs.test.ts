@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { TermRuns } from '../src/protocol/term-runs.ts'
 import type { Term } from '../src/types.ts'
+import { share } from './support/share.ts'
 
 /** One term per index, from the compacted one on. */
 interface Slow {
@@ -19,7 +20,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       type: fc.constantFrom('truncate' as const, 'compact' as const),
-      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      at: share,
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('reset' as const), at: fc.nat(40) }) },

@@ -51,7 +51,7 @@ export class Administrator {
       0,
       (node) => node.changeMembership(wish.changes, expected),
       () => ({ index: 0, term: 0 }),
-      { newcomers: wish.newcomers },
+      { newcomers: wish.newcomers, expectedIndex: expected.expectedIndex ?? null },
     )
     if (answer === null || didNotHappen(answer.ending))
       for (const newcomer of wish.newcomers) cluster.retire(newcomer)

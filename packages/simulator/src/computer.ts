@@ -186,13 +186,21 @@ export class Computer {
     number: number,
     ask: (node: RaftNode) => Promise<Answer>,
     positionOf: (answer: Answer) => { readonly index: number; readonly term: number },
-    about: Partial<Pick<Request, 'newcomers' | 'consistency'>> = {},
+    about: Partial<Pick<Request, 'newcomers' | 'expectedIndex' | 'consistency'>> = {},
   ): Promise<{ readonly ending: Ending; readonly answer: Answer | null }> | null {
     const life = this.#running
     if (life === null || life.node === null) return null
     const { observer, clock } = this.#parts
-    const { newcomers = [], consistency = 'linearizable' } = about
-    const request: Request = { kind, life, number, newcomers, consistency, calledAt: clock.now }
+    const request: Request = {
+      kind,
+      life,
+      number,
+      newcomers: [],
+      expectedIndex: null,
+      consistency: 'linearizable',
+      calledAt: clock.now,
+      ...about,
+    }
     observer.asked(request)
     return new Promise((resolve) => {
       const settle = (ending: Ending, answer: Answer | null): void => {
@@ -241,6 +249,7 @@ export class Computer {
       transport: network.attach(station),
       stateMachine: life.machine,
       environment: this.#environment(life),
+      checkInvariants: true,
       trace: (event) => {
         if (!life.isAlive) return
         if (event.type === 'role-changed') this.#leads = event.role === 'leader'

@@ -58,6 +58,8 @@ export interface Request {
   readonly number: number
   /** Who is to become a member by a change, and never was before. */
   readonly newcomers: readonly NodeId[]
+  /** Where the membership stands that a change is to follow; null for whichever it is. */
+  readonly expectedIndex: LogIndex | null
   /** What a read must see. */
   readonly consistency: Consistency
 }

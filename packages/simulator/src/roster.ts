@@ -58,6 +58,14 @@ export class Roster {
     return this.#history.some(({ membership }) => membership.peers.some((peer) => peer.id === id))
   }
 
+  /** Where the membership stood that this node joined; null if it never did, or was there from the start. */
+  joinedAfter(id: string): LogIndex | null {
+    const joined = this.#history.findIndex(({ membership: { peers } }) =>
+      peers.some((peer) => peer.id === id),
+    )
+    return this.#history[joined - 1]?.index ?? null
+  }
+
   get observer(): Observer {
     return {
       happened: (life, event) => {

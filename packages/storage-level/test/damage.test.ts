@@ -366,9 +366,12 @@ describe('a write that fails', () => {
     const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
     const { storage, break: breakDisk } = fragile()
     await storage.load()
-    await storage.writeSnapshot({ position: { index: 1, term: 1 }, membership }, chunks())
+    await storage.writeSnapshot(
+      { position: { index: 1, term: 1 }, membership, membershipIndex: 1 },
+      chunks(),
+    )
     breakDisk()
-    const meta = { position: { index: 2, term: 1 }, membership }
+    const meta = { position: { index: 2, term: 1 }, membership, membershipIndex: 1 }
     await expect(storage.writeSnapshot(meta, chunks())).rejects.toMatchObject({ code: 'IO_FAILED' })
     await storage[Symbol.asyncDispose]()
     expect((await readAll()).snapshot?.position.index).toBe(1)

@@ -61,7 +61,10 @@ async function writeSnapshot(storage: LevelStorage, index: number, length: numbe
     yield new Uint8Array(length).fill(index)
   }
   const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
-  await storage.writeSnapshot({ position: { index, term: 1 }, membership }, chunks())
+  await storage.writeSnapshot(
+    { position: { index, term: 1 }, membership, membershipIndex: 1 },
+    chunks(),
+  )
 }
 
 test('compacted entries are removed from the disk, in the background', async () => {
@@ -158,7 +161,7 @@ test('the chunks of a snapshot whose stream failed are removed once nobody goes 
   await using storage = open()
   await storage.load()
   const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
-  const meta = { position: { index: 1, term: 1 }, membership }
+  const meta = { position: { index: 1, term: 1 }, membership, membershipIndex: 1 }
   await expect(storage.writeSnapshot(meta, broken())).rejects.toThrow('the stream broke')
   expect(await generations()).toEqual([1])
   await storage.dropUnfinished()

@@ -87,7 +87,10 @@ describe('memoryDisk', () => {
     }
     const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
     const storage = disk.open()
-    const writing = storage.writeSnapshot({ position: { index: 1, term: 1 }, membership }, chunks())
+    const writing = storage.writeSnapshot(
+      { position: { index: 1, term: 1 }, membership, membershipIndex: 1 },
+      chunks(),
+    )
     expect(await settled(writing)).toBe(false)
     disk.crash()
     finish()

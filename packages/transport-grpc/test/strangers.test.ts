@@ -132,6 +132,7 @@ describe('garbage', () => {
     const meta = {
       position: { term: 1, index: 1 },
       membership: { voters: [], outgoing: [], learners: [], peers: [], removed: [] },
+      membershipIndex: 1,
     }
     const message = { type: 'install-snapshot', from: 'x', to: 'b', term: 1, meta } as const
     const opening = seal(encodeMessage(message, { reserveBytes: FRAME_HEADER_BYTES }))

@@ -102,6 +102,7 @@ function sendSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<void> {
   const meta = {
     position: { term: 1, index: 1 },
     membership: { voters: [], outgoing: [], learners: [], peers: [], removed: [] },
+    membershipIndex: 1,
   }
   const message: InstallSnapshot = { type: 'install-snapshot', from: 'a', to: 'b', term: 1, meta }
   const open = async () => ({ offset: 0, chunks })

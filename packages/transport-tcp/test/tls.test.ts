@@ -33,6 +33,7 @@ describe('TLS', () => {
     const meta = {
       position: { term: 1, index: 1 },
       membership: { voters: [], outgoing: [], learners: [], peers: [], removed: [] },
+      membershipIndex: 1,
     }
     const message = { type: 'install-snapshot', from: 'a', to: 'b', term: 1, meta } as const
     async function* chunks(): AsyncGenerator<Uint8Array> {

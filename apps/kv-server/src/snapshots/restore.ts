@@ -53,7 +53,10 @@ export async function restoreSnapshot(path: string, options: RestoreOptions): Pr
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   await using storage = levelStorage({ location: storageLocation(options) })
   await storage.load()
-  await storage.writeSnapshot({ position: BEGINNING, membership }, stateMachine.snapshot())
+  await storage.writeSnapshot(
+    { position: BEGINNING, membership, membershipIndex: 0 },
+    stateMachine.snapshot(),
+  )
   await storage.append({
     reset: BEGINNING,
     entries: [],

@@ -136,10 +136,13 @@ export function readMembership(reader: Reader): Membership {
 export function writeSnapshotMeta(writer: Writer, meta: SnapshotMeta): void {
   writePosition(writer, meta.position)
   writeMembership(writer, meta.membership)
+  writer.u64(meta.membershipIndex)
 }
 
 export function readSnapshotMeta(reader: Reader): SnapshotMeta {
-  return { position: readPosition(reader), membership: readMembership(reader) }
+  const position = readPosition(reader)
+  const membership = readMembership(reader)
+  return { position, membership, membershipIndex: reader.u64() }
 }
 
 export function writeTermRuns(writer: Writer, runs: readonly TermRun[]): void {

@@ -178,7 +178,8 @@ export async function randomStep(dice: Dice, model: StorageModel, storage: Stora
     model.append(batch)
     await storage.append(batch)
   } else if (kind === 7 || model.lastIndex === 0) {
-    const meta = { position: somePosition(dice, model), membership: MEMBERSHIP }
+    const position = somePosition(dice, model)
+    const meta = { position, membership: MEMBERSHIP, membershipIndex: position.index }
     const bytes = seededBytes(dice(4_000), dice(1_000))
     model.snapshot = { meta, bytes }
     await storage.writeSnapshot(meta, chunksOf(bytes, 1 + dice(1_500)))

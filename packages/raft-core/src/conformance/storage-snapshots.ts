@@ -25,7 +25,7 @@ export function snapshotTests(
 }
 
 export function metaAt(index: number): SnapshotMeta {
-  return { position: { index, term: 2 }, membership: MEMBERSHIP }
+  return { position: { index, term: 2 }, membership: MEMBERSHIP, membershipIndex: index }
 }
 
 export async function checkSnapshot(

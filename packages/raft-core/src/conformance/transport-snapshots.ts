@@ -391,7 +391,7 @@ function opening(): InstallSnapshot {
     { id: 'a', address: 'somewhere:1' },
     { id: 'b', address: 'http://[::1]:2380' },
   ])
-  const meta = { position: { term: 3, index: 2 ** 40 }, membership }
+  const meta = { position: { term: 3, index: 2 ** 40 }, membership, membershipIndex: 2 ** 39 }
   return { type: 'install-snapshot', from: 'a', to: 'b', term: 4, meta }
 }
 

@@ -3,7 +3,7 @@ import type { Storage } from '../contracts/storage.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { type Environment, systemEnvironment } from '../environment.ts'
 import { type LiveOptions, type NodeOptions, resolveOptions } from '../options.ts'
-import { Raft } from '../protocol/raft.ts'
+import { CheckedRaft, Raft } from '../protocol/index.ts'
 import type { Trace } from '../trace.ts'
 import type {
   LogIndex,
@@ -62,9 +62,10 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
   read(options?: ReadOptions): Promise<LogIndex>
 
   /**
-   * Makes another voter the leader: `to`, or whoever is furthest (thesis 3.10). Only a leader can;
-   * others reject with `NOT_LEADER`. Rejects with `UNAVAILABLE` if it took longer than an election
-   * timeout, and then this node leads on.
+   * Makes another voter the leader: `to`, or whoever is furthest (thesis 3.10), and resolves when that
+   * one leads. Only a leader can; others reject with `NOT_LEADER`. Rejects with `UNAVAILABLE` if it took
+   * longer than an election timeout, and then this node leads on; or if leadership was lost meanwhile,
+   * to another than `to`, or to nobody within `requestTimeoutTicks`.
    */
   transferLeadership(to?: NodeId, options?: Waiting): Promise<void>
 
@@ -142,6 +143,12 @@ export interface StartOptions<Result> extends Partial<NodeOptions> {
   /** Time, chance and scheduling. Default: the system's. */
   readonly environment?: Environment
   readonly trace?: Trace
+  /**
+   * Looks at the protocol's state after whatever happens, and stops the node where it is one that Raft
+   * does not allow: `stopped` then tells the {@link InvariantError}. For tests, since it costs time with
+   * every message. Default false.
+   */
+  readonly checkInvariants?: boolean
 }
 
 /**
@@ -170,7 +177,8 @@ export async function startNode<Result>(parts: StartOptions<Result>): Promise<Ra
   const snapshotIndex = stored.snapshot?.position.index ?? 0
   const isAhead = stateMachine.durableIndex >= snapshotIndex
   if (!isAhead) await restoreSnapshot(storage, stateMachine)
-  const raft = new Raft({
+  const Protocol = parts.checkInvariants === true ? CheckedRaft : Raft
+  const raft = new Protocol({
     id,
     options,
     stored,

@@ -50,21 +50,40 @@ export class Operations {
   transferLeadership(to: NodeId | null, { signal }: Waiting): Promise<void> {
     return this.count(async () => {
       signal?.throwIfAborted()
-      const heir = await this.#turns.enter(() => this.#startTransfer(to))
-      if (heir === null) throw new RaftError('UNAVAILABLE', 'no other voter can take over')
-      const role = await this.#turns.eventually(
-        () => (this.#raft.role === 'leader' && this.#raft.transferring ? null : this.#raft.role),
-        signal,
-      )
-      if (role === 'leader')
-        throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`)
+      const { deadline } = this.#ticking
+      const { heir, term } = await this.#turns.enter(() => this.#startTransfer(to))
+      await this.#turns.eventually(() => {
+        if (this.#raft.term === term && this.#raft.role === 'leader') return this.#leadsOn(heir)
+        return this.#isSucceeded(to, deadline)
+      }, signal)
     })
   }
 
-  #startTransfer(to: NodeId | null): NodeId | null {
-    const { role, leader } = this.#raft
+  #startTransfer(to: NodeId | null): { readonly heir: NodeId; readonly term: Term } {
+    const { role, leader, term } = this.#raft
     if (role !== 'leader') throw new RaftError('NOT_LEADER', 'only a leader hands over', { leader })
-    return this.#raft.transferLeadership(to)
+    const heir = this.#raft.transferLeadership(to)
+    if (heir === null) throw new RaftError('UNAVAILABLE', 'no other voter can take over')
+    return { heir, term }
+  }
+
+  /** The heir has had its time, or has it still. */
+  #leadsOn(heir: NodeId): null {
+    if (this.#raft.transferring) return null
+    throw new RaftError('UNAVAILABLE', `${heir} did not take over within an election timeout`, {
+      leader: this.#raft.leader,
+    })
+  }
+
+  /** This node leads no more. Whether that is because another does, shows only when one is known. */
+  #isSucceeded(to: NodeId | null, deadline: number): true | null {
+    const { leader, id } = this.#raft
+    if (leader !== null) {
+      if (leader === to || (to === null && leader !== id)) return true
+      throw new RaftError('UNAVAILABLE', `${leader} leads, not whom it was to be`, { leader })
+    }
+    if (this.#ticking.now < deadline) return null
+    throw new RaftError('UNAVAILABLE', 'nobody is known to have taken over in time')
   }
 
   changeMembership(

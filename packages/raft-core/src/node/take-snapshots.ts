@@ -4,7 +4,8 @@ import { RaftError } from '../errors.ts'
 import type { NodeOptions } from '../options.ts'
 import type { Raft } from '../protocol/raft.ts'
 import type { Trace } from '../trace.ts'
-import type { SnapshotMeta } from '../types.ts'
+import type { LogIndex, SnapshotMeta } from '../types.ts'
+import { AppliedSizes } from './applied-sizes.ts'
 import type { Lifetime } from './lifetime.ts'
 import type { Waiting } from './node.ts'
 import type { SnapshotReceiver } from './receive-snapshots.ts'
@@ -37,6 +38,7 @@ export class SnapshotTaker {
   readonly #trace: Trace | null
   #bytesAppliedThen = 0
   #takenAtMs: number
+  readonly #sizes: AppliedSizes
 
   constructor(parts: {
     readonly raft: Raft
@@ -65,10 +67,12 @@ export class SnapshotTaker {
     this.#options = parts.options
     this.#trace = parts.trace
     this.#takenAtMs = parts.environment.now()
+    this.#sizes = new AppliedSizes(parts.raft.appliedIndex)
   }
 
   /** Called in every turn. */
   takeIfDue(): void {
+    this.#sizes.note(this.#applied, this.#options.keepBytes)
     if (this.#isDue()) this.#lifetime.spawn(this.#take())
   }
 
@@ -87,6 +91,11 @@ export class SnapshotTaker {
     return begun.taking.catch((error: unknown) => {
       throw error instanceof RaftError ? error : this.#lifetime.refusal()
     })
+  }
+
+  /** How far the state has come, and by how much. */
+  get #applied(): { readonly index: LogIndex; readonly bytes: number } {
+    return { index: this.#raft.appliedIndex, bytes: this.#applier.bytesApplied }
   }
 
   get #canTake(): boolean {
@@ -118,7 +127,9 @@ export class SnapshotTaker {
    * less a tail for followers that are a little behind.
    */
   async #take(): Promise<SnapshotMeta> {
+    const { keepEntries, keepBytes } = this.#options
     const meta = this.#raft.snapshotMeta
+    const cut = this.#sizes.cut(this.#applied, keepBytes)
     const chunks = this.#stateMachine.snapshot()
     this.#bytesAppliedThen = this.#applier.bytesApplied
     this.#takenAtMs = this.#environment.now()
@@ -126,7 +137,7 @@ export class SnapshotTaker {
     const { position } = meta
     this.#trace?.({ type: 'snapshot-taken', node: this.#raft.id, term: this.#raft.term, position })
     await this.#turns.enter(() => {
-      const forgotten = this.#raft.compact(position.index - this.#options.keepEntries)
+      const forgotten = this.#raft.compact(Math.max(position.index - keepEntries, cut))
       if (forgotten !== null) this.#writes.compact(forgotten)
     })
     return meta

@@ -62,12 +62,12 @@ export function wantsSnapshot(raft: RaftState, message: InstallSnapshot): boolea
  * place of the whole log (Fig. 13, steps 6 and 7). Answers whether the state machine must restore it.
  */
 export function installSnapshot(raft: RaftState, message: InstallSnapshot): boolean {
-  const { position, membership } = message.meta
+  const { position, membership, membershipIndex } = message.meta
   const needed = position.index > raft.commitIndex
   const restore = needed && !raft.log.matches(position)
   if (restore) {
     resetLog(raft, position)
-    raft.memberships.reset(position.index, membership)
+    raft.memberships.reset(membershipIndex, membership)
     raft.trace?.({ type: 'membership-changed', node: raft.id, term: raft.term, membership })
     raft.trace?.({ type: 'snapshot-installed', node: raft.id, term: raft.term, position })
   }

@@ -83,7 +83,7 @@ export class Raft {
     restart(this.#raft, init)
     restartElectionTimer(this.#raft)
     // Whoever decides alone need not wait to see whether anybody else does.
-    if (isOnlyVoter(this.membership, this.id)) this.campaign()
+    if (isOnlyVoter(membership(this.#raft), init.id)) campaignNow(this.#raft)
   }
 
   // Inputs: the world.
@@ -141,8 +141,7 @@ export class Raft {
 
   /** Starts an election now, if this node has a vote and does not lead. */
   campaign(): void {
-    const raft = this.#raft
-    if (raft.role !== 'leader' && mayCampaign(raft) && !owesLease(raft)) campaign(raft)
+    campaignNow(this.#raft)
   }
 
   /** Follows its leader no longer, and votes again. Answers whether there was one to forget. */
@@ -312,6 +311,7 @@ export class Raft {
     return {
       position: { term: raft.log.termAt(index), index },
       membership: raft.memberships.oldest,
+      membershipIndex: raft.memberships.oldestIndex,
     }
   }
 
@@ -324,4 +324,8 @@ export class Raft {
     const current = membership(this.#raft)
     return this.#raft.peers.map((peer) => statusOf(peer, current))
   }
+}
+
+function campaignNow(raft: RaftState): void {
+  if (raft.role !== 'leader' && mayCampaign(raft) && !owesLease(raft)) campaign(raft)
 }

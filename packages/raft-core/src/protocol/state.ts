@@ -129,7 +129,7 @@ export interface RaftInit {
 
 export function createState(init: RaftInit): RaftState {
   const { stored } = init
-  const snapshot = stored.snapshot
+  const { snapshot } = stored
   const snapshotIndex = snapshot?.position.index ?? 0
   return {
     id: init.id,
@@ -139,7 +139,10 @@ export function createState(init: RaftInit): RaftState {
     term: stored.hardState.term,
     votedFor: stored.hardState.votedFor,
     log: new Log(stored),
-    memberships: new MembershipHistory(snapshotIndex, snapshot?.membership ?? NOBODY),
+    memberships: new MembershipHistory(
+      snapshot?.membershipIndex ?? 0,
+      snapshot?.membership ?? NOBODY,
+    ),
     commitIndex: Math.max(stored.hardState.commitIndex, snapshotIndex, init.appliedIndex),
     appliedIndex: init.appliedIndex,
     role: 'follower',

@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest'
-import { RaftError } from '../../src/errors.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { InvariantError, RaftError } from '../../src/errors.ts'
+import { CheckedRaft } from '../../src/protocol/index.ts'
 import { only, text, voters } from '../support/messages.ts'
 import { type ListMachine, watchOutcome, World } from '../support/world.ts'
 
@@ -167,5 +168,21 @@ describe('a node that cannot start', () => {
     await using world = new World()
     await expect(world.start('a', { electionTicks: 0 })).rejects.toThrow(/electionTicks/)
     await expect(world.start('a', { heartbeatTicks: 10 })).rejects.toThrow(/heartbeatTicks/)
+  })
+})
+
+describe('a node that is told to look at its state', () => {
+  test.each([true, false])('stops if it is one that cannot be: %s', async (checkInvariants) => {
+    const found = new InvariantError('a term never falls')
+    const spy = vi.spyOn(CheckedRaft.prototype, 'tick').mockImplementation(() => {
+      throw found
+    })
+    onTestFinished(() => spy.mockRestore())
+    await using world = new World()
+    await world.start('a', { membership: voters('a'), checkInvariants })
+    await world.tick()
+    if (checkInvariants) await expectFailed(world, 'a', found)
+    else expect(world.at('a').node.status().role).toBe('leader')
+    expect(spy).toHaveBeenCalledTimes(checkInvariants ? 1 : 0)
   })
 })

@@ -68,6 +68,7 @@ describe('transferLeadership', () => {
     await world.tick(3)
     expect(transfer.state()).toBe('done')
     expect(world.at('c').node.status().role).toBe('leader')
+    expect(world.at('a').node.status().leader).toBe('c')
     expect(proposal.state()).toBe('done')
   })
 
@@ -93,8 +94,55 @@ describe('transferLeadership', () => {
     await world.tick(9)
     expect([transfer.state(), proposal.state()]).toEqual(['waiting', 'waiting'])
     await world.tick(2)
-    expect(transfer.error()).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(transfer.error()).toMatchObject({ code: 'UNAVAILABLE', leader: 'a' })
     expect(proposal.state()).toBe('done')
+  })
+
+  test('it is not done as long as nobody is known to lead', async () => {
+    await using world = await World.of(ids)
+    const { node } = world.at('a')
+    // It hears that it leads no more, and not who does.
+    world.loses = ({ to, type }) => to === 'a' && type !== 'request-vote'
+    const transfer = watchOutcome(node.transferLeadership('c'))
+    await world.settle()
+    expect(world.at('c').node.status().role).toBe('leader')
+    expect(node.status()).toMatchObject({ role: 'follower', leader: null })
+    expect(transfer.state()).toBe('waiting')
+    world.heal()
+    await world.tick(3)
+    expect(transfer.state()).toBe('done')
+  })
+
+  /** a leads two others, of whom it hears no more. It gives up before the transfer has had its time. */
+  async function lostOnTheWay(): Promise<{
+    readonly world: World
+    readonly transfer: ReturnType<typeof watchOutcome>
+  }> {
+    const world = await World.of(ids)
+    await world.tick(10)
+    world.isolate('a')
+    await world.tick(15, ['a'])
+    const transfer = watchOutcome(world.at('a').node.transferLeadership('b'))
+    await world.tick(6, ['a'])
+    expect(world.at('a').node.status()).toMatchObject({ role: 'follower', leader: null })
+    expect(transfer.state()).toBe('waiting')
+    return { world, transfer }
+  }
+
+  test('UNAVAILABLE: another leads than it was to be', async () => {
+    const { world, transfer } = await lostOnTheWay()
+    await using _ = world
+    world.heal()
+    await world.elect('c')
+    await world.tick(2)
+    expect(transfer.error()).toMatchObject({ code: 'UNAVAILABLE', leader: 'c' })
+  })
+
+  test('UNAVAILABLE: leadership was lost, and nobody is known to have it', async () => {
+    const { world, transfer } = await lostOnTheWay()
+    await using _ = world
+    await world.tick(70, ['a'])
+    expect(transfer.error()).toMatchObject({ code: 'UNAVAILABLE', leader: null })
   })
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Consistency } from '../../src/node/consistency.ts'
 import type { RaftEvent } from '../../src/trace.ts'
-import { only, text } from '../support/messages.ts'
+import { only, text, voters } from '../support/messages.ts'
 import { watchOutcome, World } from '../support/world.ts'
 
 const ids = ['a', 'b', 'c']
@@ -47,6 +47,26 @@ describe('read', () => {
     world.heal()
     await world.tick(5)
     expect(outcome.state()).toBe('done')
+  })
+
+  test('an answer to what the node asked before it restarted serves nobody', async () => {
+    await using world = await World.of(ids)
+    world.loses = ({ type }) => type === 'read-index-reply'
+    reading(world, 'b')
+    await world.settle()
+    const [late] = only(world.sent, 'read-index-reply')
+    await world.restart('b', { membership: voters(...ids) })
+    await world.tick()
+    watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    const outcome = reading(world, 'b')
+    await world.settle()
+    await world.deliver(late!)
+    expect(outcome.state()).toBe('waiting')
+    world.heal()
+    await world.tick(5)
+    expect(outcome.state()).toBe('done')
+    expect(outcome.value()).toBeGreaterThan(late!.index)
   })
 
   test('asks the next leader when its own is gone', async () => {

@@ -76,7 +76,11 @@ describe('recoverCluster', () => {
 
   test('a snapshot beyond the log takes its place first', async () => {
     const disk = survivor()
-    const meta = { position: { term: 4, index: 50 }, membership: voters('a', 'b', 'c') }
+    const meta = {
+      position: { term: 4, index: 50 },
+      membership: voters('a', 'b', 'c'),
+      membershipIndex: 1,
+    }
     disk.snapshot = { meta, bytes: text('["x"]') }
     const { position, knownCommitted } = await recover(disk, { commitUncertain: false })
     expect([position, knownCommitted]).toEqual([{ term: 1_000_004, index: 51 }, 50])

@@ -21,6 +21,18 @@ describe('taking snapshots', () => {
     expect(world.at('a').node.status()).toMatchObject({ snapshotIndex: 10, firstIndex: 8 })
   })
 
+  test('of few and large entries the tail is shorter, for it is so large at most', async () => {
+    const options = { snapshotEntries: 10, keepEntries: 8, keepBytes: 1000 }
+    await using world = await World.of(['a'], options)
+    for (const size of [400, 400, 400, 400, 400, 400, 400, 0]) {
+      watchOutcome(world.at('a').node.propose(new Uint8Array(size)))
+      await world.settle()
+    }
+    const { snapshotIndex, firstIndex } = world.at('a').node.status()
+    // Two of the large ones, and the empty one behind them.
+    expect([snapshotIndex, firstIndex]).toEqual([10, 8])
+  })
+
   test('or after so many bytes', async () => {
     await using world = await World.of(['a'], { snapshotBytes: 1000, keepEntries: 0 })
     watchOutcome(world.at('a').node.propose(new Uint8Array(500)))

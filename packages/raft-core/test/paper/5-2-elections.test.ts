@@ -4,6 +4,7 @@ import type { NodeId } from '../../src/types.ts'
 import { Cluster, from, ofType, to } from '../support/cluster.ts'
 import { appendEntries, heartbeat, only, requestVote, vote, voters } from '../support/messages.ts'
 import { type Server, server } from '../support/server.ts'
+import { share } from '../support/share.ts'
 
 const plain = { preVote: false, checkQuorum: false }
 
@@ -174,7 +175,7 @@ describe('§5.2 elections', () => {
   test('election timeouts are spread over [T, 2T), and drawn again for each election', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), {
+        fc.array(share, {
           minLength: 4,
           maxLength: 4,
         }),

@@ -197,6 +197,20 @@ describe('§6 memberships in the log', () => {
     expect(a.raft.commitIndex).toBe(3)
   })
 
+  test('who inherits one that is committed ends it no sooner than it has committed by itself', () => {
+    const a = new Server({ membership: joint(['a', 'd', 'e'], ['a', 'b', 'c']), preVote: false })
+    a.tick(10)
+    a.receive(vote({ from: 'b', term: 2 }), vote({ from: 'd', term: 2 }))
+    expect(a.raft.role).toBe('leader')
+    expect(a.raft.membershipIndex).toBeLessThanOrEqual(a.raft.commitIndex)
+    a.tick()
+    a.receive(accepted({ from: 'b', term: 2, index: 2 }))
+    expect([a.raft.lastIndex, ...halves(a.raft.membership)]).toEqual([2, 'ade', 'abc'])
+    a.receive(accepted({ from: 'd', term: 2, index: 2 }))
+    expect(a.raft.commitIndex).toBe(2)
+    expect([a.raft.lastIndex, ...halves(a.raft.membership)]).toEqual([3, 'ade', ''])
+  })
+
   test('if the leader crashes first, one who has not got it may win by the old rules alone', () => {
     const cluster = led({ preVote: false, checkQuorum: false })
     cluster.cut(['a', 'b'], ['a', 'c'])

@@ -22,6 +22,7 @@ describe('§7 log compaction: taking snapshots', () => {
     expect(a.takeSnapshot()).toEqual({
       position: { term: 2, index: 3 },
       membership: voters('a', 'b', 'c'),
+      membershipIndex: 1,
     })
   })
 
@@ -35,9 +36,26 @@ describe('§7 log compaction: taking snapshots', () => {
     expect(a.raft.snapshotMeta).toEqual({
       position: { term: 1, index: 2 },
       membership: voters('a', 'b', 'c'),
+      membershipIndex: 1,
     })
     a.receive(appendEntries({ from: 'b', term: 1, prev: [1, 3], commit: 3 }))
-    expect(a.raft.snapshotMeta.membership).toEqual(later)
+    expect(a.raft.snapshotMeta).toMatchObject({ membership: later, membershipIndex: 3 })
+  })
+
+  test('whoever knows the membership by a snapshot knows where it stands, as all others do', () => {
+    const a = server({ terms: [1, 1, 1], commit: 4 })
+    a.takeSnapshot()
+    a.crash()
+    expect([a.raft.membershipIndex, a.raft.snapshotMeta.membershipIndex]).toEqual([1, 1])
+    const message = installSnapshot({ from: 'b', term: 1, at: [1, 9], membershipIndex: 7 })
+    expect(a.receiveSnapshot(message, state)).toBe(true)
+    expect(a.raft.membershipIndex).toBe(7)
+    a.lead()
+    a.receive(accepted({ from: 'b', term: 2, index: 10 }))
+    const change = (expectedIndex: number) =>
+      a.input((raft) => raft.changeMembership([{ type: 'remove', id: 'c' }], expectedIndex))
+    expect(change(9)).toMatchObject({ refused: 'invalid' })
+    expect(change(7)).toEqual({ index: 11 })
   })
 
   test('the entries that it covers are forgotten, but not how the log goes on from them', () => {

@@ -173,10 +173,18 @@ export const removed = (
 ): Removed => ({ ...header('removed', way), index: way.index, membership: way.membership })
 
 export const installSnapshot = (
-  way: Way & { readonly at: At; readonly membership?: Membership },
+  way: Way & {
+    readonly at: At
+    readonly membership?: Membership
+    readonly membershipIndex?: LogIndex
+  },
 ): InstallSnapshot => ({
   ...header('install-snapshot', way),
-  meta: { position: position(way.at), membership: way.membership ?? voters('a', 'b', 'c') },
+  meta: {
+    position: position(way.at),
+    membership: way.membership ?? voters('a', 'b', 'c'),
+    membershipIndex: way.membershipIndex ?? 1,
+  },
 })
 
 /** Only the messages of one kind, with its type. */

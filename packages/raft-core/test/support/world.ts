@@ -202,6 +202,7 @@ export class World implements AsyncDisposable {
       stateMachine: machine,
       transport: this.#transport(id),
       environment: this.#environment(id),
+      checkInvariants: true,
       trace: (event) => events.push(event),
       ...options,
     })

@@ -52,6 +52,22 @@ describe('committing (§5.3, §5.4.2)', () => {
     expect(a.state).toEqual(['3/2', '3/3'])
   })
 
+  test('nor does one that a snapshot overtook, although it reaches further', () => {
+    const a = server({ term: 2 }, { slowDisk: true })
+    a.receive(appendEntries({ from: 'b', term: 2, prev: [1, 1], entries: commands(2, 2, 2, 2) }))
+    expect(a.writing?.entries).toHaveLength(3)
+    // The log conflicts with the snapshot at its last entry, and goes with all that it was to hold.
+    a.receiveSnapshot(installSnapshot({ from: 'c', term: 3, at: [3, 3] }), text('[]'))
+    const next = appendEntries({ from: 'c', term: 3, prev: [3, 3], entries: commands(4, 3) })
+    a.receive(next)
+    expect([a.raft.durableIndex, a.raft.lastIndex]).toEqual([3, 4])
+    // The leader that is no more is told of it; nothing that it could still commit by that.
+    expect(a.persist()).toMatchObject([{ to: 'b', term: 2 }])
+    expect(a.raft.durableIndex).toBe(3)
+    expect(a.persist()).toMatchObject([{ to: 'c', index: 4 }])
+    expect(a.raft.durableIndex).toBe(4)
+  })
+
   test('what is being written is acknowledged after the write, however often it arrives', () => {
     const a = server({ term: 2 }, { slowDisk: true })
     const append = appendEntries({ from: 'b', term: 2, prev: [1, 1], entries: commands(2, 2) })

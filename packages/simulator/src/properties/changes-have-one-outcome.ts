@@ -3,8 +3,9 @@ import { didNotHappen } from '../observer.ts'
 import { Roster } from '../roster.ts'
 
 /**
- * A change of the membership that was confirmed is part of the history; one that was refused never
- * comes to be: nobody ever counts on those whom it was to bring.
+ * A change of the membership that was confirmed is part of the history, and follows the membership that
+ * it was to follow; one that was refused never comes to be: nobody ever counts on those whom it was to
+ * bring.
  */
 export const changesHaveOneOutcome: Property = {
   name: 'one outcome per change of the membership',
@@ -22,7 +23,7 @@ export const changesHaveOneOutcome: Property = {
         refused.clear()
         roster.observer.recovered?.(renewal)
       },
-      answered({ kind, newcomers, life }, ending) {
+      answered({ kind, newcomers, life, expectedIndex }, ending) {
         if (kind === 'replacement' && ending.type === 'done')
           for (const id of newcomers)
             if (!roster.hasBeen(id))
@@ -35,6 +36,9 @@ export const changesHaveOneOutcome: Property = {
               violated(`${life.id} says that ${id} did not join, but it has taken part`)
           } else if (ending.type === 'done' && !roster.hasBeen(id))
             violated(`${life.id} says that ${id} has joined: it has not`)
+          const before = roster.joinedAfter(id)
+          if (ending.type === 'done' && expectedIndex !== null && before !== expectedIndex)
+            violated(`${id} was to join the membership at ${expectedIndex}, and joined ${before}`)
         }
       },
     }

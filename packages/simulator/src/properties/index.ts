@@ -16,6 +16,7 @@ import { nothingFalls } from './nothing-falls.ts'
 import { oneOutcome } from './one-outcome.ts'
 import { requestsSettle } from './requests-settle.ts'
 import { stateMachineSafety } from './state-machine-safety.ts'
+import { transfersEndAsTold } from './transfers-end-as-told.ts'
 
 /** All that is checked in every simulation. */
 export const PROPERTIES: readonly Property[] = [
@@ -35,5 +36,6 @@ export const PROPERTIES: readonly Property[] = [
   askedForReads,
   linearizableHistory,
   nothingFalls,
+  transfersEndAsTold,
   requestsSettle,
 ]

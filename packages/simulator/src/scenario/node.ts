@@ -9,7 +9,12 @@ import {
   type RaftEvent,
   resolveOptions,
 } from '@coracle/raft-core'
-import { type FetchWork, type ProtocolMessage, Raft } from '@coracle/raft-core/protocol'
+import {
+  CheckedRaft,
+  type FetchWork,
+  type ProtocolMessage,
+  type Raft,
+} from '@coracle/raft-core/protocol'
 import { ScenarioDisk, type StoredState } from './disk.ts'
 
 /** What leaves a node: a message, with the state it carries if it opens a snapshot's stream. */
@@ -34,8 +39,9 @@ export interface NodeSettings {
 }
 
 /**
- * One node of a scenario: the real protocol, a disk that can be held up, and commands applied to a
- * list. Everything happens at once and in a fixed order, so that a scenario reads the same each time.
+ * One node of a scenario: the real protocol, which checks itself at every step, a disk that can be
+ * held up, and commands applied to a list. Everything happens at once and in a fixed order, so that a
+ * scenario reads the same each time.
  */
 export class ScenarioNode {
   readonly disk: ScenarioDisk = new ScenarioDisk()
@@ -78,7 +84,7 @@ export class ScenarioNode {
     const { id, founders, place, options, onEvent } = this.#settings
     const snapshot = this.disk.snapshot
     this.#state = [...(snapshot?.state ?? [])]
-    this.#raft = new Raft({
+    this.#raft = new CheckedRaft({
       id,
       options: resolveOptions(options),
       stored: this.disk.load(),
