@@ -43,7 +43,7 @@ function ofType(node: TestNode, type: GrpcEvent['type']): readonly GrpcEvent[] {
 
 function sendSnapshot({ transport }: TestNode, opened: () => void): Promise<void> {
   const membership = { voters: [], outgoing: [], learners: [], peers: [], removed: [] }
-  const meta = { position: { term: 1, index: 1 }, membership }
+  const meta = { position: { term: 1, index: 1 }, membership, membershipIndex: 1 }
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(1_000)
   }
