@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FrameType } from '../src/frames.ts'
 import { type DuplexCall, type GrpcServer, grpcServer } from '../src/index.ts'

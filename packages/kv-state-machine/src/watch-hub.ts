@@ -186,8 +186,8 @@ export class WatchHub implements Hub {
         ? (full ??= [eventOf(this.#store, { segment, slot }, true)])
         : (bare ??= [eventOf(this.#store, { segment, slot }, false)])
       if (watch.collected === null) {
-        if (stream.matches.length === 0) told.push(stream)
-        stream.matches.push(watch)
+        if (stream.firstMatch === null) told.push(stream)
+        stream.match(watch)
       }
       collect(watch, events)
     })
@@ -202,7 +202,10 @@ export class WatchHub implements Hub {
     this.#isPublishing = true
     let batch: WatchBatch = { revision, events: [] }
     for (const stream of told) {
-      for (const watch of stream.matches) {
+      let next = stream.takeMatches()
+      while (next !== null) {
+        const watch = next
+        next = watch.takeNextMatch()
         const events = watch.collected ?? []
         watch.collected = null
         if (watch.isEnded || watch.isBehind) continue
@@ -211,7 +214,6 @@ export class WatchHub implements Hub {
         if (stream.isPaused) watch.fallBehind(revision)
         else watch.sink.events(batch)
       }
-      stream.matches.length = 0
     }
     this.#isPublishing = false
     told.length = 0

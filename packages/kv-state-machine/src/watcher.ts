@@ -19,8 +19,12 @@ export class Stream implements WatchStream {
   readonly watches: Set<Watch> = new Set()
   /** Those of its watchers that have to read the past. */
   readonly behind: Circle<Watch> = new Circle()
-  /** Those that the revision which is being published concerns. */
-  readonly matches: Watch[] = []
+  /**
+   * The watcher that the revision which is being published concerns first; each knows the next. An
+   * array of its own for each stream would cost as much as all else that is done for a watcher.
+   */
+  firstMatch: Watch | null = null
+  #lastMatch: Watch | null = null
   isPaused: boolean = false
   #isDisposed = false
 
@@ -42,6 +46,19 @@ export class Stream implements WatchStream {
     this.watches.add(watch)
     this.hub.add(watch)
     return watch
+  }
+
+  match(watch: Watch): void {
+    if (this.#lastMatch === null) this.firstMatch = watch
+    else this.#lastMatch.nextMatch = watch
+    this.#lastMatch = watch
+  }
+
+  takeMatches(): Watch | null {
+    const first = this.firstMatch
+    this.firstMatch = null
+    this.#lastMatch = null
+    return first
   }
 
   pause(): void {
@@ -75,8 +92,9 @@ export class Watch implements Watcher {
   isEnded: boolean = false
   /** Its events of the revision that is being published. One alone is shared: never add to it. */
   collected: WatchEvent[] | null = null
-  readonly #noPut: boolean
-  readonly #noDelete: boolean
+  /** Who of its stream is told after it of the revision that is being published. */
+  nextMatch: Watch | null = null
+  readonly #leftOut: 'none' | 'puts' | 'deletes' | 'all'
 
   constructor(stream: Stream, request: WatchRequest, sink: WatchSink) {
     this.stream = stream
@@ -84,8 +102,9 @@ export class Watch implements Watcher {
     this.bounds = boundsOf(request)
     this.start = request.startRevision
     this.prevKv = request.prevKv
-    this.#noPut = request.noPut
-    this.#noDelete = request.noDelete
+    const { noPut, noDelete } = request
+    if (noPut) this.#leftOut = noDelete ? 'all' : 'puts'
+    else this.#leftOut = noDelete ? 'deletes' : 'none'
   }
 
   get bookmark(): number | null {
@@ -95,7 +114,14 @@ export class Watch implements Watcher {
   }
 
   leavesOut(isDelete: boolean): boolean {
-    return isDelete ? this.#noDelete : this.#noPut
+    if (this.#leftOut === 'none') return false
+    return this.#leftOut === 'all' || (this.#leftOut === 'deletes') === isDelete
+  }
+
+  takeNextMatch(): Watch | null {
+    const next = this.nextMatch
+    this.nextMatch = null
+    return next
   }
 
   /** It has been told everything before this revision, which was not published yet. */

@@ -71,16 +71,18 @@ describe('what a watcher is told', () => {
     expect(order).toEqual([2, 3].flatMap((revision) => each.map((name) => `${revision} ${name}`)))
   })
 
-  test('Filter: not of puts, or not of deletes', () => {
+  test('Filter: not of puts, not of deletes, or of neither', () => {
     const machine = filled()
     const { stream, turns } = opened(machine)
     const noPut = watch(stream, watchRequest('\0', '\0', { startRevision: 1, noPut: true }))
     const noDelete = watch(stream, watchRequest('\0', '\0', { startRevision: 1, noDelete: true }))
+    const neither = watch(stream, watchRequest('\0', '\0', { noPut: true, noDelete: true }))
     turns.takeAll()
     applyPut(machine, 'c')
     applyDelete(machine, 'c')
     expect(noPut.events).toEqual(['5 -a', '7 -c'])
     expect(noDelete.events).toEqual(['2 a=1', '3 b=1', '4 a=2', '6 c='])
+    expect(neither.events).toEqual([])
   })
 
   test('prev_kv: what was there the revision before, and nothing for a key that was not', () => {
