@@ -1,4 +1,7 @@
-/** The few requests that the launcher, the demo and the tests make of one member over gRPC. */
+/**
+ * The few requests that are made of one member over gRPC: by the launcher, the demo and the tests, and
+ * by a founder of a cluster of the one at which it meets the others.
+ */
 import {
   type ChannelCredentials,
   type ChannelOptions,
@@ -14,6 +17,12 @@ export interface MemberClient extends Disposable {
   readonly address: string
   /** Resolves with the revision when the cluster has acknowledged the put. */
   put(key: string, value: string, options?: CallOptions): Promise<number>
+  /** Null if there is no such key. */
+  get(key: string, options?: CallOptions): Promise<string | null>
+  /** Puts unless the key is there. Resolves with the value that it has then: this, or another. */
+  putIfAbsent(key: string, value: string, options?: CallOptions): Promise<string>
+  /** From now on, requests are this user's. */
+  authenticate(user: User, options?: CallOptions): Promise<void>
   /** The keys that start with `prefix`, as of one moment: linearizable unless told otherwise. */
   list(prefix: string, options?: ListOptions): Promise<ReadonlyMap<string, string>>
   /** What the member knows of itself. */
@@ -25,11 +34,22 @@ export interface MemberClient extends Disposable {
 export interface CallOptions {
   /** Rejects after this time. Default 5000. */
   readonly timeoutMs?: number
+  /** Rejects with its reason when it aborts; what was asked for may happen all the same. */
+  readonly signal?: AbortSignal
+  /** Rejects when the member cannot be reached. Default: only where another one may be asked. */
+  readonly failsFast?: boolean
+}
+
+export interface User {
+  readonly name: string
+  readonly password: string
 }
 
 export interface ListOptions extends CallOptions {
   /** Answers at once, from what this member has applied. Default false. */
   readonly serializable?: boolean
+  /** In the order in which the keys were created. Default: in the order of the keys. */
+  readonly byCreation?: boolean
 }
 
 export interface MemberStatus {
@@ -54,8 +74,20 @@ const SCHEMA = `
   message KeyValue { bytes key = 1; bytes value = 5; }
   message PutRequest { bytes key = 1; bytes value = 2; }
   message PutResponse { Header header = 1; }
-  message RangeRequest { bytes key = 1; bytes range_end = 2; bool serializable = 7; }
+  message RangeRequest {
+    bytes key = 1; bytes range_end = 2; int32 sort_order = 5; int32 sort_target = 6;
+    bool serializable = 7;
+  }
   message RangeResponse { Header header = 1; repeated KeyValue kvs = 2; }
+  message Compare { int32 result = 1; int32 target = 2; bytes key = 3; int64 create_revision = 5; }
+  message RequestOp { oneof request { RangeRequest request_range = 1; PutRequest request_put = 2; } }
+  message ResponseOp { oneof response { RangeResponse response_range = 1; } }
+  message TxnRequest {
+    repeated Compare compare = 1; repeated RequestOp success = 2; repeated RequestOp failure = 3;
+  }
+  message TxnResponse { bool succeeded = 2; repeated ResponseOp responses = 3; }
+  message AuthenticateRequest { string name = 1; string password = 2; }
+  message AuthenticateResponse { string token = 2; }
   message StatusRequest {}
   message StatusResponse {
     Header header = 1; uint64 leader = 4; uint64 raft_term = 6; uint64 raft_applied_index = 7;
@@ -78,15 +110,40 @@ const CHANNEL: ChannelOptions = {
 
 /** PEM texts. */
 export interface ClientTls {
-  readonly ca: string
+  /** Whose certificates count. Default: those that Node trusts by itself. */
+  readonly ca?: string
   readonly cert?: string
   readonly key?: string
+  /** Default true. */
+  readonly rejectUnauthorized?: boolean
 }
 
+export interface Keepalive {
+  /** A member that is silent for so long while it is asked is pinged. */
+  readonly keepaliveMs: number
+  readonly keepaliveTimeoutMs: number
+}
+
+/** Compare's numbers for EQUAL and CREATE, and those of ASCEND and CREATE for a range. */
+const [EQUAL, CREATE_REVISION, ASCENDING, BY_CREATION] = [0, 1, 1, 2] as const
+
 /** A client of the member at `host:port`, and of no other. It rejects with gRPC's errors. */
-export function memberClient(address: string, tls: ClientTls | null = null): MemberClient {
-  const client = new Client(address, credentialsOf(tls), CHANNEL)
-  const call = unaryCalls(client)
+export function memberClient(
+  address: string,
+  tls: ClientTls | null = null,
+  keepalive: Keepalive | null = null,
+): MemberClient {
+  const client = new Client(address, credentialsOf(tls), {
+    ...CHANNEL,
+    ...(keepalive === null
+      ? {}
+      : {
+          'grpc.keepalive_time_ms': keepalive.keepaliveMs,
+          'grpc.keepalive_timeout_ms': keepalive.keepaliveTimeoutMs,
+        }),
+  })
+  const metadata = new Metadata()
+  const call = unaryCalls(client, metadata)
   return {
     address,
     async put(key, value, options = {}) {
@@ -94,8 +151,28 @@ export function memberClient(address: string, tls: ClientTls | null = null): Mem
       const { header } = await call<{ header: Header }>('KV/Put', request, options)
       return Number(header.revision)
     },
-    async list(prefix, { serializable = false, ...options } = {}) {
-      const request = { key: bytes(prefix), range_end: prefixEnd(prefix), serializable }
+    async get(key, options = {}) {
+      const request = { key: bytes(key) }
+      const [found] = (await call<{ kvs: readonly Pair[] }>('KV/Range', request, options)).kvs
+      return found === undefined ? null : text(found.value)
+    },
+    async putIfAbsent(key, value, options = {}) {
+      const request = {
+        compare: [{ result: EQUAL, target: CREATE_REVISION, key: bytes(key), create_revision: 0 }],
+        success: [{ request_put: { key: bytes(key), value: bytes(value) } }],
+        failure: [{ request_range: { key: bytes(key) } }],
+      }
+      const { succeeded, responses } = await call<TxnResponse>('KV/Txn', request, options)
+      const [found] = responses[0]?.response_range?.kvs ?? []
+      return succeeded || found === undefined ? value : text(found.value)
+    },
+    async authenticate(user, options = {}) {
+      const { token } = await call<{ token: string }>('Auth/Authenticate', user, options)
+      metadata.set('token', token)
+    },
+    async list(prefix, { serializable = false, byCreation = false, ...options } = {}) {
+      const order = byCreation ? { sort_order: ASCENDING, sort_target: BY_CREATION } : {}
+      const request = { key: bytes(prefix), range_end: prefixEnd(prefix), serializable, ...order }
       const { kvs } = await call<{ kvs: readonly Pair[] }>('KV/Range', request, options)
       return new Map(kvs.map(({ key, value }) => [text(key), text(value)]))
     },
@@ -112,7 +189,8 @@ export function memberClient(address: string, tls: ClientTls | null = null): Mem
 
 function credentialsOf(tls: ClientTls | null): ChannelCredentials {
   if (tls === null) return credentials.createInsecure()
-  return credentials.createFromSecureContext(createSecureContext({ ...tls }))
+  const { rejectUnauthorized = true, ...pem } = tls
+  return credentials.createFromSecureContext(createSecureContext(pem), { rejectUnauthorized })
 }
 
 /** 64-bit numbers are decoded as decimal text. */
@@ -124,6 +202,11 @@ interface Header {
 interface Pair {
   readonly key: Uint8Array
   readonly value: Uint8Array
+}
+
+interface TxnResponse {
+  readonly succeeded: boolean
+  readonly responses: readonly { readonly response_range?: { readonly kvs: readonly Pair[] } }[]
 }
 
 interface StatusResponse {
@@ -150,27 +233,45 @@ function statusOf({ header, leader, ...raft }: StatusResponse): MemberStatus {
 
 type Call = <Response>(method: string, request: object, options: CallOptions) => Promise<Response>
 
-function unaryCalls(client: Client): Call {
-  return <Response>(method: string, request: object, { timeoutMs = 5_000 }: CallOptions) => {
+/** With what `shared` has at the time of each call. */
+function unaryCalls(client: Client, shared: Metadata): Call {
+  return async <Response>(method: string, request: object, options: CallOptions) => {
     const name = method.slice(method.indexOf('/') + 1)
     // Reads can wait for a member that is just starting; a put is better made through another one.
     const isRead = name === 'Range' || name === 'HashKV'
+    const { timeoutMs = 5_000, signal, failsFast = !isRead } = options
+    signal?.throwIfAborted()
     const [requests, responses] = [typeOf(`${name}Request`), typeOf(`${name}Response`)]
-    return new Promise<Response>((resolve, reject) => {
-      client.makeUnaryRequest(
-        `/etcdserverpb.${method}`,
-        (message: object) => Buffer.from(requests.encode(message).finish()),
-        (data: Uint8Array) =>
-          responses.toObject(responses.decode(data), { longs: String, defaults: true }) as Response,
-        request,
-        new Metadata({ waitForReady: isRead }),
-        { deadline: Date.now() + timeoutMs },
-        (error, response) => {
-          if (error === null && response !== undefined) resolve(response)
-          else reject(error ?? new Error(`${method} was answered with nothing`))
-        },
-      )
-    })
+    const metadata = shared.clone()
+    metadata.setOptions({ waitForReady: !failsFast })
+    let cancel = (): void => {}
+    try {
+      return await new Promise<Response>((resolve, reject) => {
+        const call = client.makeUnaryRequest(
+          `/etcdserverpb.${method}`,
+          (message: object) => Buffer.from(requests.encode(message).finish()),
+          (data: Uint8Array) =>
+            responses.toObject(responses.decode(data), {
+              longs: String,
+              defaults: true,
+            }) as Response,
+          request,
+          metadata,
+          { deadline: Date.now() + timeoutMs },
+          (error, response) => {
+            if (error === null && response !== undefined) resolve(response)
+            else reject(error ?? new Error(`${method} was answered with nothing`))
+          },
+        )
+        cancel = () => call.cancel()
+        signal?.addEventListener('abort', cancel, { once: true })
+      })
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+    }
   }
 }
 

@@ -3,7 +3,13 @@ import type { AutoCompaction } from '@coracle/etcd-api'
 import type { Peer } from '@coracle/raft-core'
 import { type AuthToken, parseAuthToken } from './auth-token.ts'
 import { type Beginning, beginningIfAny, beginningOf } from './config/beginning.ts'
-import { idleDiscovery, srvDomainOf } from './config/discovery.ts'
+import {
+  checkOneSource,
+  type DiscoveryService,
+  discoveryServiceOf,
+  idleDiscovery,
+  srvDomainOf,
+} from './config/discovery.ts'
 import { idleSecurity, type Security, securityOf } from './config/security.ts'
 import { advertisedClientUrls, type Endpoint, listenEndpoints, urls } from './config/urls.ts'
 import type { SrvDomain } from './discovery/srv.ts'
@@ -28,6 +34,8 @@ export interface ServerConfig extends Beginning, Security {
   readonly clusterToken: string
   /** Who founds the cluster is to be found there, and only this member is known yet. Null: they are. */
   readonly srvDomain: SrvDomain | null
+  /** The same of a cluster at which they meet. */
+  readonly discovery: DiscoveryService | null
   /** False: the cluster runs already, and this member waits to be added to it. */
   readonly isNewCluster: boolean
   /** Where other members are found, for one that waits to be added and knows nobody yet. */
@@ -87,7 +95,13 @@ export function resolveConfig(
   const { name } = settings
   if (name === '') throw new UsageError('--name must not be empty')
   checkTimes(settings)
+  checkOneSource(settings)
   const srvDomain = srvDomainOf(settings)
+  const discovery = discoveryServiceOf(settings)
+  if (discovery !== null && settings['initial-cluster-state'] === 'existing' && !isInitialized)
+    throw new UsageError(
+      'discovery URL should not be set when joining existing initial cluster: leave out --discovery-token and --discovery-endpoints, or --initial-cluster-state=existing',
+    )
   const {
     'listen-client-urls': listenClients,
     'listen-client-http-urls': listenHttp,
@@ -95,6 +109,9 @@ export function resolveConfig(
     'listen-peer-urls': listenPeers,
   } = listenEndpoints(settings)
   const dataDir = dataDirOf(settings)
+  // As in etcd: whoever meets elsewhere under one name founds another cluster.
+  const founding =
+    discovery === null ? settings : { ...settings, 'initial-cluster-token': discovery.token }
   const clients = [...listenClients, ...listenHttp, ...listenMetrics]
   const listening = {
     clients,
@@ -112,10 +129,11 @@ export function resolveConfig(
     metricsDetail: settings.metrics,
     listenPeers,
     ...securityOf(settings, listening),
-    ...(isInitialized ? beginningIfAny(settings) : beginningOf(settings)),
+    ...(isInitialized ? beginningIfAny(founding) : beginningOf(founding)),
     advertisePeerUrls: urls(settings, 'initial-advertise-peer-urls'),
     clusterToken: settings['initial-cluster-token'],
     srvDomain,
+    discovery,
     contacts: [],
     forceNewCluster: settings['force-new-cluster'],
     strictReconfigCheck: settings['strict-reconfig-check'],
@@ -148,7 +166,7 @@ export function resolveConfig(
     hostWhitelist: list(settings['host-whitelist']),
     peerTransport: settings['peer-transport'],
     fsync: !settings['unsafe-no-fsync'],
-    remarks: [...idleSecurity(settings, listening), ...idleDiscovery(settings)],
+    remarks: [...idleSecurity(settings, listening), ...idleDiscovery(settings, { isInitialized })],
   }
 }
 

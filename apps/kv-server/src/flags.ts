@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { readConfigFile } from './flags/config-file.ts'
 import { CLUSTER_FLAGS, type ClusterSettings } from './flags/clustering.ts'
+import { DISCOVERY_FLAGS, type DiscoverySettings } from './flags/discovery.ts'
 import { FEATURE_FLAGS, type FeatureSettings, idleGates } from './flags/feature-gates.ts'
 import type { Flag } from './flags/kinds.ts'
 import { LOG_FLAGS, type LogSettings } from './flags/logging.ts'
@@ -16,6 +17,7 @@ import { ConfigFileError, UsageError } from './usage.ts'
 export interface Settings
   extends
     ClusterSettings,
+    DiscoverySettings,
     StorageSettings,
     ServingSettings,
     SecuritySettings,
@@ -27,6 +29,7 @@ export type FlagName = keyof Settings
 /** In the order in which people are told of them. */
 export const FLAGS: { readonly [Name in FlagName]: Flag<Settings[Name]> } = {
   ...CLUSTER_FLAGS,
+  ...DISCOVERY_FLAGS,
   ...STORAGE_FLAGS,
   ...SERVING_FLAGS,
   ...SECURITY_FLAGS,

@@ -32,13 +32,17 @@ export async function runMember(
   warnings: readonly string[],
 ): Promise<number> {
   // Before the first line of the log: whoever reads it may ask at once.
-  const told = askedToStop(log)
+  const stop = askedToStop(log)
   for (const warning of warnings) log.warn(warning)
   try {
-    await runUntil(told, config, log)
+    await runUntil(stop, config, log)
     log.info('stopped')
     return OK
   } catch (error) {
+    if (stop.aborted && error === stop.reason) {
+      log.info('stopped')
+      return OK
+    }
     if (error instanceof RemovedError) {
       // Not a failure: like etcd, so that nobody starts it again and again.
       log.warn(error.message)
@@ -51,32 +55,31 @@ export async function runMember(
 }
 
 /**
- * Resolves with what asks to stop: a signal, or the end of the program that started this one and
+ * Aborts when the member is asked to stop: by a signal, or the end of the program that started this one and
  * kept a channel to it. A second signal ends the process.
  */
-function askedToStop(log: Log): Promise<string> {
-  return new Promise((resolve) => {
-    let asked = false
-    const stop = (by: string): void => {
-      log.info({ by }, asked ? 'asked again; exiting at once' : 'asked to stop')
-      if (asked) process.exit(FAILED)
-      asked = true
-      resolve(by)
-    }
-    process.on('SIGTERM', stop).on('SIGINT', stop)
-    // With a channel there is a `send`, also when it broke before this line was reached.
-    if (process.connected) process.on('disconnect', () => stop('disconnect'))
-    else if (process.send !== undefined) stop('disconnect')
-  })
+function askedToStop(log: Log): AbortSignal {
+  const controller = new AbortController()
+  const stop = (by: string): void => {
+    const isAsked = controller.signal.aborted
+    log.info({ by }, isAsked ? 'asked again; exiting at once' : 'asked to stop')
+    if (isAsked) process.exit(FAILED)
+    controller.abort()
+  }
+  process.on('SIGTERM', stop).on('SIGINT', stop)
+  // With a channel there is a `send`, also when it broke before this line was reached.
+  if (process.connected) process.on('disconnect', () => stop('disconnect'))
+  else if (process.send !== undefined) stop('disconnect')
+  return controller.signal
 }
 
-async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): Promise<void> {
+async function runUntil(stop: AbortSignal, flags: ServerConfig, log: Log): Promise<void> {
   const identity = await claimDirectory(flags)
   using security = await openSecurity(flags, log)
   const config =
     identity === null
       ? await takePlace(
-          await settleBeginning(flags, { dns: systemDns(), log }),
+          await settleBeginning(flags, { dns: systemDns(), log, signal: stop }),
           security.askingPeers(),
         )
       : withIdentity(flags, identity)
@@ -97,7 +100,7 @@ async function runUntil(told: Promise<unknown>, flags: ServerConfig, log: Log): 
     const server = await startServer(config, parts)
     try {
       announce(config, log)
-      await untilOver(told, server)
+      await untilOver(stop, server)
     } finally {
       await server[Symbol.asyncDispose]()
     }
@@ -153,9 +156,13 @@ function announce(config: ServerConfig, log: Log): void {
   )
 }
 
-/** Resolves when the member is told to stop. Throws what ended it, if that came first. */
-async function untilOver(told: Promise<unknown>, { node }: Server): Promise<void> {
-  const failure = await Promise.race([told.then(() => null), node.stopped])
+/** Resolves when the member is asked to stop. Throws what ended it, if that came first. */
+async function untilOver(stop: AbortSignal, { node }: Server): Promise<void> {
+  const asked = new Promise<null>((resolve) => {
+    if (stop.aborted) resolve(null)
+    else stop.addEventListener('abort', () => resolve(null), { once: true })
+  })
+  const failure = await Promise.race([asked, node.stopped])
   if (failure instanceof RaftError && failure.code === 'REMOVED') throw new RemovedError()
   if (failure !== null) throw failure
 }

@@ -20,6 +20,8 @@ import { startCluster, type TestMember } from './members.ts'
 
 const log = createLog('fatal', new Writable({ write: (_chunk, _encoding, done) => done() }))
 
+const { signal } = new AbortController()
+
 function configOf(...args: string[]): ServerConfig {
   const line = parseCommandLine(args, {})
   if (line.type !== 'run') throw new Error(line.type)
@@ -59,7 +61,7 @@ const OF_EXAMPLE = ['--name=infra0', '--discovery-srv=example.com']
 const AT_I0 = '--initial-advertise-peer-urls=http://i0.example.com:2380'
 
 function settle(args: readonly string[], zone: Zone): Promise<ServerConfig> {
-  return settleBeginning(configOf(...OF_EXAMPLE, ...args), { dns: dnsOf(zone), log })
+  return settleBeginning(configOf(...OF_EXAMPLE, ...args), { dns: dnsOf(zone), log, signal })
 }
 
 function urlsIn({ initialMembers }: ServerConfig): readonly string[] {
@@ -181,7 +183,7 @@ describe('--initial-cluster and --initial-advertise-peer-urls', () => {
   const NAMED = ['--name=a', '--initial-cluster=a=http://a.example:2380,b=http://b.example:2380']
   const BY_ADDRESS = '--initial-advertise-peer-urls=http://10.0.0.1:2380'
   const settleNamed = (zone: Zone): Promise<ServerConfig> =>
-    settleBeginning(configOf(...NAMED, BY_ADDRESS), { dns: dnsOf(zone), log })
+    settleBeginning(configOf(...NAMED, BY_ADDRESS), { dns: dnsOf(zone), log, signal })
 
   test('may say the same with a name and an address', async () => {
     const { member } = await settleNamed({ addresses: { 'a.example': '10.0.0.1' } })
@@ -218,7 +220,7 @@ describe('a name server', () => {
           `--listen-peer-urls=http://127.0.0.1:${port}`,
           `--listen-client-urls=http://127.0.0.1:${clientPorts[i]}`,
         )
-        const config = await settleBeginning(asked, { dns, log })
+        const config = await settleBeginning(asked, { dns, log, signal })
         const transport = tcpTransport({
           id: config.member.nodeId,
           cluster: config.clusterId.toString(16),

@@ -184,19 +184,14 @@ describe('names of etcd 3.5 and before', () => {
 })
 
 describe('what would be another cluster is refused rather than passed over', () => {
-  test.each([
-    ['--discovery=https://discovery.etcd.io/x'],
-    ['--discovery-token=x'],
-    ['--discovery-endpoints=http://a:2379'],
-    ['--proxy=on'],
-  ])('%s', (flag) => {
+  test.each([['--discovery=https://discovery.etcd.io/x'], ['--proxy=on']])('%s', (flag) => {
     expect(() => run([flag])).toThrow(`${flag.split('=')[0]} is not supported: `)
   })
 
   test('but not what asks for nothing', () => {
     expect(run(['--proxy=off', '--discovery='], { ETCD_DISCOVERY_TOKEN: '' }).warnings).toEqual([])
-    expect(run(['--discovery-dial-timeout=2s']).warnings).toEqual([
-      '--discovery-dial-timeout has no meaning here: members are not found through another cluster',
+    expect(run(['--discovery-fallback=exit']).warnings).toEqual([
+      '--discovery-fallback has no meaning here: there is no v2 API here',
     ])
   })
 

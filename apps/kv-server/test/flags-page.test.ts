@@ -54,6 +54,27 @@ one founder, as \`--initial-cluster\` would, which must not stand beside it. Thi
 does not start. Unless \`--peer-trusted-ca-file\` is given, the certificates of the others must be for the
 domain.
 
+## Members that meet at another cluster
+
+With \`--discovery-token\` and \`--discovery-endpoints\`, founders meet at another cluster, of etcd or of
+this server: etcd's v3 discovery service. Somebody chooses a token that was not used before, and says how
+many founders there will be:
+
+\`\`\`sh
+etcdctl --endpoints=http://10.0.0.9:2379 put /_etcd/registry/TOKEN/_config/size 3
+\`\`\`
+
+- Each founder puts \`name=url,...\` at \`/_etcd/registry/TOKEN/members/ID\`, unless it is there already, and
+  looks every other second until all are there. The first three to come found the cluster; for those after
+  them, \`discovery: cluster is full\`. Every founder needs a \`--name\` of its own.
+- The token stands for \`--initial-cluster-token\`. \`--initial-cluster\` and \`--discovery-srv\` must not stand
+  beside it.
+- A cluster that does not answer is asked for ever, at one endpoint after the other, with up to 30s between
+  two rounds; each failure is a warning. One that refuses the user, or knows no size, ends the member.
+- The scheme of an endpoint decides on TLS. One without a scheme is called with TLS if
+  \`--discovery-cert\`, \`--discovery-cacert\` or \`--discovery-insecure-transport=false\` is given.
+- A member that has run asks nobody: the other cluster may be gone, and so may the flags.
+
 ## TLS
 
 - URLs of \`https\` want a certificate: from \`--cert-file\` and \`--key-file\`, or made here

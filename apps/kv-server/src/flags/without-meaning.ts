@@ -23,7 +23,6 @@ const PEER_IO = 'connections of members have keepalives of their own'
 const NO_TRACING = 'traces are not exported; see /metrics'
 const NO_SLOW_LOG = 'how long applying takes is measured at /metrics, and not logged'
 const ONE_VERSION = 'there is one version of the data'
-const NO_REGISTRY = 'members are not found through another cluster'
 const NO_V2 = 'there is no v2 API here'
 const LOG_ROTATION = 'leave the rotation of files to logrotate and the like'
 const GATEWAY_INSIDE = 'the JSON gateway asks within the process, not over TLS'
@@ -79,30 +78,15 @@ export const WITHOUT_MEANING: Readonly<Record<string, Foreign>> = {
   'proxy-write-timeout': value(NO_V2),
   'proxy-read-timeout': value(NO_V2),
   'discovery-fallback': value(NO_V2),
-  'discovery-proxy': value(NO_REGISTRY),
-  'discovery-dial-timeout': value(NO_REGISTRY),
-  'discovery-request-timeout': value(NO_REGISTRY),
-  'discovery-keepalive-time': value(NO_REGISTRY),
-  'discovery-keepalive-timeout': value(NO_REGISTRY),
-  'discovery-insecure-transport': alone(NO_REGISTRY),
-  'discovery-insecure-skip-tls-verify': alone(NO_REGISTRY),
-  'discovery-cert': value(NO_REGISTRY),
-  'discovery-key': value(NO_REGISTRY),
-  'discovery-cacert': value(NO_REGISTRY),
-  'discovery-user': value(NO_REGISTRY),
-  'discovery-password': value(NO_REGISTRY),
-}
-
-const NO_DISCOVERY = {
-  ...value('name the members with --initial-cluster, or find them with --discovery-srv'),
-  harmless: [],
+  'discovery-proxy': value(NO_V2),
 }
 
 /** Passing over these would found another cluster, or none where one is wanted. */
 export const REFUSED: Readonly<Record<string, Refused>> = {
-  discovery: NO_DISCOVERY,
-  'discovery-token': NO_DISCOVERY,
-  'discovery-endpoints': NO_DISCOVERY,
+  discovery: {
+    ...value('discovery.etcd.io has ended; use --discovery-token and --discovery-endpoints'),
+    harmless: [],
+  },
   proxy: { ...value(NO_V2), harmless: ['off'] },
 }
 

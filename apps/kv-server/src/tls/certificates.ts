@@ -148,7 +148,11 @@ interface Files {
   readonly keyFile: string
 }
 
-async function readPair({ certFile, keyFile }: Files): Promise<{ cert: string; key: string }> {
+/** A certificate and its key. Rejects with a {@link CertificateError}. */
+export async function readPair({
+  certFile,
+  keyFile,
+}: Files): Promise<{ cert: string; key: string }> {
   const [cert, key] = await Promise.all([read(certFile), read(keyFile)])
   const [first] = certificatesIn(cert)
   if (first === undefined) throw new CertificateError(`${certFile} holds no certificate`)
@@ -157,7 +161,8 @@ async function readPair({ certFile, keyFile }: Files): Promise<{ cert: string; k
   return { cert, key }
 }
 
-async function readAuthorities(file: string): Promise<string> {
+/** The same for certificates of those who sign others. */
+export async function readAuthorities(file: string): Promise<string> {
   const text = await read(file)
   if (certificatesIn(text).length === 0) throw new CertificateError(`${file} holds no certificate`)
   return text
