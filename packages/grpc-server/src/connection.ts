@@ -5,6 +5,7 @@ import type { Deadlines } from './deadlines.ts'
 import { Farewell } from './farewell.ts'
 import { FloodGuard } from './flood-guard.ts'
 import { DEFAULT_WINDOW_BYTES, ErrorCode, FrameReader, FrameType, Http2Error } from './frames.ts'
+import type { Http2Stream } from './http2-stream.ts'
 import { IncomingFrames } from './incoming-frames.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { GrpcLimits } from './options.ts'
@@ -14,7 +15,7 @@ import type { Routes } from './routes.ts'
 import { Sender } from './sender.ts'
 import { writeSettings } from './settings.ts'
 import { Code, type Status } from './status.ts'
-import { ServerStream, type StreamCarrier } from './stream.ts'
+import { type CallCarrier, ServerStream } from './stream.ts'
 
 /** What connections share. */
 export interface ConnectionContext {
@@ -32,7 +33,7 @@ const KEEPALIVE_PING = new Uint8Array(8)
 const LINGER_MS = 1_000
 const CLOSING: Status = { code: Code.UNAVAILABLE, message: 'transport is closing' }
 
-export class Connection implements StreamCarrier {
+export class Connection implements CallCarrier {
   readonly maxMessageBytes: number
   readonly windowBytes: number
   readonly maxQueuedBytes: number
@@ -185,7 +186,7 @@ export class Connection implements StreamCarrier {
     return this.#sender.message(stream, message)
   }
 
-  sendSoon(stream: ServerStream): void {
+  sendSoon(stream: Http2Stream): void {
     this.#sender.send(stream)
   }
 
@@ -195,16 +196,16 @@ export class Connection implements StreamCarrier {
   }
 
   /** The client may still be sending: it is told that there is no need to. */
-  #end(stream: ServerStream): void {
+  #end(stream: Http2Stream): void {
     if (!stream.isHalfClosed) this.#reset(stream.id, ErrorCode.NO_ERROR)
     stream.close()
   }
 
-  sendReset(stream: ServerStream, code: number): void {
+  sendReset(stream: Http2Stream, code: number): void {
     this.#reset(stream.id, code)
   }
 
-  sendWindowUpdate(stream: ServerStream, bytes: number): void {
+  sendWindowUpdate(stream: Http2Stream, bytes: number): void {
     this.#sender.outbox.windowUpdate(stream.id, bytes)
   }
 
@@ -214,7 +215,7 @@ export class Connection implements StreamCarrier {
     return true
   }
 
-  forget(stream: ServerStream): void {
+  forget(stream: Http2Stream): void {
     this.#streams.delete(stream)
     this.#sender.forget(stream)
     this.#context.deadlines.remove(stream)

@@ -13,7 +13,15 @@ export interface PayloadSink {
   bytes(bytes: Uint8Array): void
 }
 
-export class SendQueue {
+/** What waits for the client to have room. */
+export interface Outgoing {
+  /** What may be in the next frame: no frame holds parts of two. */
+  readonly firstBytes: number
+  /** Moves the next `bytes` of the first. Answers with who is to be told if it is gone. */
+  take(bytes: number, sink: PayloadSink): (() => void) | undefined
+}
+
+export class SendQueue implements Outgoing {
   readonly #messages: Queued[] = []
   /** How much of the first message is gone, its prefix included. */
   #sent = 0
@@ -31,7 +39,6 @@ export class SendQueue {
     return first === undefined ? 0 : PREFIX_BYTES + first.message.length - this.#sent
   }
 
-  /** Moves the next `bytes` of the first message. Answers with who is to be told that it is gone. */
   take(bytes: number, sink: PayloadSink): (() => void) | undefined {
     const first = this.#messages[0] as Queued
     let from = this.#sent

@@ -13,6 +13,7 @@ import {
   MAX_WINDOW_BYTES,
 } from './frames.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
+import type { Http2Stream } from './http2-stream.ts'
 import { PREFIX_BYTES } from './message-reader.ts'
 import { Outbox } from './outbox.ts'
 import type { Refusal } from './request-head.ts'
@@ -30,7 +31,7 @@ export class Sender {
   readonly #maxSocketBytes: number
   #window = DEFAULT_WINDOW_BYTES
   /** Streams that could send if the connection could, the longest waiting first. */
-  readonly #waiting = new Set<ServerStream>()
+  readonly #waiting = new Set<Http2Stream>()
   #isSending = false
   /** Headers or data have been sent since somebody looked. */
   #wasActive = false
@@ -92,7 +93,7 @@ export class Sender {
     return true
   }
 
-  #begin(stream: ServerStream): void {
+  #begin(stream: Http2Stream): void {
     this.#wasActive = true
     if (stream.hasBegun) return
     stream.hasBegun = true
@@ -130,13 +131,13 @@ export class Sender {
   }
 
   /** Sends what the stream may send. */
-  send(stream: ServerStream): void {
+  send(stream: Http2Stream): void {
     if (!canSend(stream)) return
     this.#waiting.add(stream)
     this.#sendWaiting()
   }
 
-  forget(stream: ServerStream): void {
+  forget(stream: Http2Stream): void {
     this.#waiting.delete(stream)
   }
 
@@ -157,7 +158,7 @@ export class Sender {
     }
   }
 
-  #sendFrame(stream: ServerStream): void {
+  #sendFrame(stream: Http2Stream): void {
     const { queue } = stream
     if (queue === null || !canSend(stream)) return
     this.#begin(stream)
@@ -170,7 +171,7 @@ export class Sender {
   }
 }
 
-function canSend(stream: ServerStream): boolean {
+function canSend(stream: Http2Stream): boolean {
   return !stream.isOver && stream.sendWindow > 0 && stream.queuedBytes > 0
 }
 
