@@ -5,6 +5,9 @@ import type { Deadlines } from './deadlines.ts'
 import { Farewell } from './farewell.ts'
 import { FloodGuard } from './flood-guard.ts'
 import { DEFAULT_WINDOW_BYTES, ErrorCode, FrameReader, FrameType, Http2Error } from './frames.ts'
+import type { HttpHandler } from './http-exchange.ts'
+import type { Fields } from './http-response.ts'
+import { type ExchangeCarrier, HttpStream } from './http-stream.ts'
 import type { Http2Stream } from './http2-stream.ts'
 import { IncomingFrames } from './incoming-frames.ts'
 import { OpenStreams } from './open-streams.ts'
@@ -20,6 +23,8 @@ import { type CallCarrier, ServerStream } from './stream.ts'
 /** What connections share. */
 export interface ConnectionContext {
   readonly routes: Routes
+  /** Gets what is not gRPC; undefined if that is refused. */
+  readonly onHttp2: HttpHandler | undefined
   readonly limits: GrpcLimits
   readonly deadlines: Deadlines
 }
@@ -33,7 +38,7 @@ const KEEPALIVE_PING = new Uint8Array(8)
 const LINGER_MS = 1_000
 const CLOSING: Status = { code: Code.UNAVAILABLE, message: 'transport is closing' }
 
-export class Connection implements CallCarrier {
+export class Connection implements CallCarrier, ExchangeCarrier {
   readonly maxMessageBytes: number
   readonly windowBytes: number
   readonly maxQueuedBytes: number
@@ -144,7 +149,18 @@ export class Connection implements CallCarrier {
     this.#reset(streamId, code)
   }
 
+  /** The one place where gRPC and plain HTTP part. */
   #open(streamId: number, endsStream: boolean, head: RequestHead): void {
+    const { onHttp2 } = this.#context
+    if (head.http === null || onHttp2 === undefined)
+      return this.#openCall(streamId, endsStream, head)
+    if (lacksContent(endsStream, head)) return this.#refuse(streamId, ErrorCode.PROTOCOL_ERROR)
+    this.#guard.callBegins()
+    const stream = new HttpStream(streamId, head, head.http, this, this.#frames.initialWindow)
+    this.#startExchange(stream, endsStream, onHttp2)
+  }
+
+  #openCall(streamId: number, endsStream: boolean, head: RequestHead): void {
     const handler = this.#context.routes.find(head.path)
     if (head.refusal !== null || handler === undefined) {
       const refusal = head.refusal ?? {
@@ -155,18 +171,24 @@ export class Connection implements CallCarrier {
       if (!endsStream) this.#reset(streamId, ErrorCode.NO_ERROR)
       return
     }
-    if (endsStream && (head.contentLength ?? 0) > 0)
-      return this.#refuse(streamId, ErrorCode.PROTOCOL_ERROR)
+    if (lacksContent(endsStream, head)) return this.#refuse(streamId, ErrorCode.PROTOCOL_ERROR)
     this.#guard.callBegins()
-    this.#start(streamId, endsStream, head, handler)
+    this.#startCall(streamId, endsStream, head, handler)
   }
 
-  #start(streamId: number, endsStream: boolean, head: RequestHead, handler: Handler): void {
+  #startCall(streamId: number, endsStream: boolean, head: RequestHead, handler: Handler): void {
     const stream = new ServerStream(streamId, head, handler, this, this.#frames.initialWindow)
     this.#streams.add(stream)
     this.#context.deadlines.add(stream)
     stream.open()
     if (endsStream) stream.halfClose()
+  }
+
+  #startExchange(stream: HttpStream, endsStream: boolean, handler: HttpHandler): void {
+    this.#streams.add(stream)
+    // First, or an answer that is complete at once would be followed by a reset.
+    if (endsStream) stream.halfClose()
+    stream.open(handler)
   }
 
   #reset(streamId: number, code: number): void {
@@ -192,6 +214,16 @@ export class Connection implements CallCarrier {
 
   sendEnd(stream: ServerStream, status: Status | null): void {
     this.#sender.end(stream, status)
+    this.#end(stream)
+  }
+
+  sendHead(stream: HttpStream, fields: Fields, isAll: boolean): void {
+    this.#sender.httpHead(stream.id, fields, isAll)
+    if (isAll) this.#end(stream)
+  }
+
+  sendBodyEnd(stream: HttpStream): void {
+    this.#sender.httpEnd(stream.id)
     this.#end(stream)
   }
 
@@ -288,4 +320,9 @@ export class Connection implements CallCarrier {
       case 'nothing':
     }
   }
+}
+
+/** The request is over before the content came that it announced. */
+function lacksContent(endsStream: boolean, { contentLength }: RequestHead): boolean {
+  return endsStream && contentLength !== null && contentLength > 0
 }

@@ -13,6 +13,7 @@ import {
   MAX_WINDOW_BYTES,
 } from './frames.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
+import type { Fields } from './http-response.ts'
 import type { Http2Stream } from './http2-stream.ts'
 import { PREFIX_BYTES } from './message-reader.ts'
 import { Outbox } from './outbox.ts'
@@ -122,6 +123,26 @@ export class Sender {
     this.outbox.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, streamId, block)
   }
 
+  /** The head of an answer over HTTP, which may be longer than a frame; of one without a body, all of it. */
+  httpHead(streamId: number, fields: Fields, isAll: boolean): void {
+    this.#wasActive = true
+    const block = this.encoder.fields(fields)
+    let type: number = FrameType.HEADERS
+    let flags = isAll ? Flag.END_STREAM : 0
+    for (let at = 0; at < block.length; at += this.maxFrameBytes) {
+      const end = at + this.maxFrameBytes
+      if (end >= block.length) flags |= Flag.END_HEADERS
+      this.outbox.frame(type, flags, streamId, block.subarray(at, end))
+      type = FrameType.CONTINUATION
+      flags = 0
+    }
+  }
+
+  /** The end of a body: there are no trailers. */
+  httpEnd(streamId: number): void {
+    this.outbox.header(FrameType.DATA, Flag.END_STREAM, streamId, 0)
+  }
+
   /** The connection's window grows. */
   grow(increment: number): void {
     this.#window += increment
@@ -174,8 +195,6 @@ export class Sender {
 function canSend(stream: Http2Stream): boolean {
   return !stream.isOver && stream.sendWindow > 0 && stream.queuedBytes > 0
 }
-
-type Fields = (readonly [name: string, value: string])[]
 
 function trailers(code: number, message: string): Fields {
   return [
