@@ -31,15 +31,14 @@ export class Http2Request extends Readable implements HttpRequest {
 
 function headersOf({ authority, fields }: HttpHead): IncomingHttpHeaders {
   // Without a prototype: any name may come.
-  const headers = Object.create(null) as IncomingHttpHeaders
-  if (authority !== '') headers.host = authority
+  const headers = Object.create(null) as Record<string, string>
+  if (authority !== '') headers['host'] = authority
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] as string
     const value = fields[at + 1] as string
     const before = headers[name]
     if (before === undefined) headers[name] = value
-    else if (!SINGLE.has(name))
-      headers[name] = `${before}${name === 'cookie' ? '; ' : ', '}${value}`
+    else if (!SINGLE.has(name)) headers[name] = before + (name === 'cookie' ? '; ' : ', ') + value
   }
   return headers
 }
