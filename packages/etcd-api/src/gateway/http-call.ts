@@ -1,5 +1,5 @@
-/** Calls over HTTP/1.1: JSON in, JSON out. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** Calls over HTTP/1.1 or HTTP/2: JSON in, JSON out. */
+import type { HttpRequest, HttpResponse } from '@coracle/grpc-server'
 import { StringDecoder } from 'node:string_decoder'
 import type { Call, DuplexCall, Receiver } from '../call.ts'
 import { type EtcdError, requestTooLarge, unexpected } from '../errors.ts'
@@ -16,8 +16,8 @@ export interface JsonCodec {
 
 /** What one HTTP request is part of. */
 export interface Exchange {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: HttpRequest
+  readonly response: HttpResponse
 }
 
 const HEADERS = {
@@ -40,7 +40,7 @@ export function sendError({ response }: Exchange, error: EtcdError): void {
   }
 }
 
-function send(response: ServerResponse, status: number, json: string): void {
+function send(response: HttpResponse, status: number, json: string): void {
   response.writeHead(status, { ...HEADERS, 'Content-Length': Buffer.byteLength(json) }).end(json)
 }
 

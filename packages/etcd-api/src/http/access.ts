@@ -1,5 +1,5 @@
 /** Who may ask over HTTP: pages of other origins (CORS), and hosts by other names. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HttpRequest, HttpResponse } from '@coracle/grpc-server'
 
 export interface AccessOptions {
   /** Origins whose pages may use the answers, as etcd's `--cors`. Default: any (`*`). */
@@ -14,7 +14,7 @@ const CORS_HEADERS = {
 }
 
 /** Answers whether the request was dealt with: it was a preflight, or is for another host. */
-export type AccessControl = (request: IncomingMessage, response: ServerResponse) => boolean
+export type AccessControl = (request: HttpRequest, response: HttpResponse) => boolean
 
 /**
  * A page that a browser got from elsewhere can have its own name resolved to this server (DNS

@@ -1,5 +1,6 @@
-/** HTTP/1.1 on connections that somebody else accepted. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+/** HTTP/1.1 on connections that somebody else accepted, and requests of HTTP/2 by the same rules. */
+import type { HttpRequest, HttpResponse } from '@coracle/grpc-server'
+import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Gateway } from '../gateway/gateway.ts'
 import { type AccessOptions, accessControl } from './access.ts'
@@ -12,8 +13,10 @@ export interface HttpServerOptions extends AccessOptions {
 }
 
 export interface HttpServer {
-  /** Serves one connection, for as long as it lasts. */
+  /** Serves one connection of HTTP/1.1, for as long as it lasts. */
   readonly serve: (socket: Socket) => void
+  /** Serves one request, over whichever version it came. */
+  readonly answer: (request: HttpRequest, response: HttpResponse) => void
   /** Requests that run go on; connections end when they have none. */
   close(): void
 }
@@ -25,7 +28,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
   const { gateway, endpoints } = options
   const isRefused = accessControl(options)
   let isClosing = false
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+  const answer = (request: HttpRequest, response: HttpResponse): void => {
     response.on('error', () => {})
     if (isClosing) response.setHeader('Connection', 'close')
     response.once('close', () => {
@@ -35,7 +38,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
     const url = parseUrl(request.url ?? '/')
     const exchange = { request, response }
     if (gateway?.serve(url.pathname, exchange) === true) return
-    serveEndpoint(endpoints, url, exchange).catch(() => request.socket.destroy())
+    serveEndpoint(endpoints, url, exchange).catch(() => response.destroy())
   }
   // Bodies may take as long as they like: a watch takes requests for as long as it lasts.
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
@@ -43,6 +46,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
   // Watching over slow clients begins when a server listens, and this one never does.
   server.emit('listening')
   return {
+    answer,
     serve(socket) {
       server.emit('connection', socket)
       socket.resume()
