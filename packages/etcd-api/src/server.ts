@@ -1,4 +1,4 @@
-/** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1, on the same port. */
+/** A server of the etcd v3 API: gRPC, and JSON over HTTP/1.1 or HTTP/2, on the same port. */
 import { type GrpcLimits, type GrpcServer, type Handler, grpcServer } from '@coracle/grpc-server'
 import type { Socket } from 'node:net'
 import type { TlsOptions, TLSSocket } from 'node:tls'
@@ -23,9 +23,9 @@ export interface EtcdServerOptions extends EtcdServicesOptions, AccessOptions {
   readonly checkClient?: (socket: TLSSocket) => void
   /** Told of connections that came to nothing: a handshake failed, or `checkClient` threw. */
   readonly onRefused?: (error: Error, socket: Socket) => void
-  /** More addresses, for HTTP/1.1's health checks and metrics only. Default: none. */
+  /** More addresses, for health checks and metrics only. Default: none. */
   readonly listenMetrics?: readonly string[]
-  /** Addresses for HTTP/1.1 only; `listen` is for gRPC only then. Default: `listen` serves both. */
+  /** Addresses for HTTP only; `listen` is for gRPC only then. Default: `listen` serves both. */
   readonly listenHttp?: readonly string[]
   /** Whether the API is served as JSON, too, under `/v3/`. Default: yes. */
   readonly jsonGateway?: boolean
@@ -101,11 +101,18 @@ export async function serveEtcd(options: EtcdServerOptions): Promise<EtcdServer>
           listen,
           services: handlers,
           limits,
-          ...(listenHttp.length === 0 ? { onHttp1: http.serve } : {}),
+          ...(listenHttp.length === 0 ? { onHttp1: http.serve, onHttp2: http.answer } : {}),
         }),
       ),
       httpAddresses: await start(
-        grpcServer({ ...secure, listen: listenHttp, services: {}, limits, onHttp1: http.serve }),
+        grpcServer({
+          ...secure,
+          listen: listenHttp,
+          services: {},
+          limits,
+          onHttp1: http.serve,
+          onHttp2: http.answer,
+        }),
       ),
       metricsAddresses: await start(
         grpcServer({
@@ -114,6 +121,7 @@ export async function serveEtcd(options: EtcdServerOptions): Promise<EtcdServer>
           services: {},
           limits,
           onHttp1: onlyEndpoints.serve,
+          onHttp2: onlyEndpoints.answer,
         }),
       ),
       answerForwarded: (path, request) => services.answerForwarded(path, request),

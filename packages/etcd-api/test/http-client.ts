@@ -83,7 +83,9 @@ export function stream(address: string, path: string, body: string): Promise<Htt
   })
 }
 
-async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, undefined> {
+export async function* linesOf(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<string, undefined> {
   let text = ''
   for await (const chunk of chunks) {
     text += Buffer.from(chunk).toString()

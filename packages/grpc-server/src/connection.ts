@@ -5,6 +5,10 @@ import type { Deadlines } from './deadlines.ts'
 import { Farewell } from './farewell.ts'
 import { FloodGuard } from './flood-guard.ts'
 import { DEFAULT_WINDOW_BYTES, ErrorCode, FrameReader, FrameType, Http2Error } from './frames.ts'
+import type { HttpHandler } from './http-exchange.ts'
+import type { Fields } from './http-response.ts'
+import { type ExchangeCarrier, HttpStream } from './http-stream.ts'
+import type { Http2Stream } from './http2-stream.ts'
 import { IncomingFrames } from './incoming-frames.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { GrpcLimits } from './options.ts'
@@ -15,11 +19,13 @@ import type { Routes } from './routes.ts'
 import { Sender } from './sender.ts'
 import { writeSettings } from './settings.ts'
 import { Code, type Status } from './status.ts'
-import { ServerStream, type StreamCarrier } from './stream.ts'
+import { type CallCarrier, ServerStream } from './stream.ts'
 
 /** What connections share. */
 export interface ConnectionContext {
   readonly routes: Routes
+  /** Gets what is not gRPC; undefined if that is refused. */
+  readonly onHttp2: HttpHandler | undefined
   readonly limits: GrpcLimits
   readonly deadlines: Deadlines
 }
@@ -33,7 +39,7 @@ const KEEPALIVE_PING = new Uint8Array(8)
 const LINGER_MS = 1_000
 const CLOSING: Status = { code: Code.UNAVAILABLE, message: 'transport is closing' }
 
-export class Connection implements StreamCarrier {
+export class Connection implements CallCarrier, ExchangeCarrier {
   readonly maxMessageBytes: number
   readonly windowBytes: number
   readonly maxQueuedBytes: number
@@ -144,7 +150,18 @@ export class Connection implements StreamCarrier {
     this.#reset(streamId, code)
   }
 
+  /** The one place where gRPC and plain HTTP part. */
   #open(streamId: number, endsStream: boolean, head: RequestHead): void {
+    const { onHttp2 } = this.#context
+    if (head.http === null || onHttp2 === undefined)
+      return this.#openCall(streamId, endsStream, head)
+    if (lacksContent(endsStream, head)) return this.#refuse(streamId, ErrorCode.PROTOCOL_ERROR)
+    this.#guard.callBegins()
+    const stream = new HttpStream(streamId, head, head.http, this, this.#frames.initialWindow)
+    this.#startExchange(stream, endsStream, onHttp2)
+  }
+
+  #openCall(streamId: number, endsStream: boolean, head: RequestHead): void {
     const handler = this.#context.routes.find(head.path)
     if (head.refusal !== null || handler === undefined) {
       const refusal = head.refusal ?? {
@@ -155,18 +172,24 @@ export class Connection implements StreamCarrier {
       if (!endsStream) this.#reset(streamId, ErrorCode.NO_ERROR)
       return
     }
-    if (endsStream && (head.contentLength ?? 0) > 0)
-      return this.#refuse(streamId, ErrorCode.PROTOCOL_ERROR)
+    if (lacksContent(endsStream, head)) return this.#refuse(streamId, ErrorCode.PROTOCOL_ERROR)
     this.#guard.callBegins()
-    this.#start(streamId, endsStream, head, handler)
+    this.#startCall(streamId, endsStream, head, handler)
   }
 
-  #start(streamId: number, endsStream: boolean, head: RequestHead, handler: Handler): void {
+  #startCall(streamId: number, endsStream: boolean, head: RequestHead, handler: Handler): void {
     const stream = new ServerStream(streamId, head, handler, this, this.#frames.initialWindow)
     this.#streams.add(stream)
     this.#context.deadlines.add(stream)
     stream.open()
     if (endsStream) stream.halfClose()
+  }
+
+  #startExchange(stream: HttpStream, endsStream: boolean, handler: HttpHandler): void {
+    this.#streams.add(stream)
+    // First, or an answer that is complete at once would be followed by a reset.
+    if (endsStream) stream.halfClose()
+    stream.open(handler)
   }
 
   #reset(streamId: number, code: number): void {
@@ -186,7 +209,7 @@ export class Connection implements StreamCarrier {
     return this.#sender.message(stream, message)
   }
 
-  sendSoon(stream: ServerStream): void {
+  sendSoon(stream: Http2Stream): void {
     this.#sender.send(stream)
   }
 
@@ -195,17 +218,27 @@ export class Connection implements StreamCarrier {
     this.#end(stream)
   }
 
+  sendHead(stream: HttpStream, fields: Fields, isAll: boolean): void {
+    this.#sender.httpHead(stream.id, fields, isAll)
+    if (isAll) this.#end(stream)
+  }
+
+  sendBodyEnd(stream: HttpStream): void {
+    this.#sender.httpEnd(stream.id)
+    this.#end(stream)
+  }
+
   /** The client may still be sending: it is told that there is no need to. */
-  #end(stream: ServerStream): void {
+  #end(stream: Http2Stream): void {
     if (!stream.isHalfClosed) this.#reset(stream.id, ErrorCode.NO_ERROR)
     stream.close()
   }
 
-  sendReset(stream: ServerStream, code: number): void {
+  sendReset(stream: Http2Stream, code: number): void {
     this.#reset(stream.id, code)
   }
 
-  sendWindowUpdate(stream: ServerStream, bytes: number): void {
+  sendWindowUpdate(stream: Http2Stream, bytes: number): void {
     this.#sender.outbox.windowUpdate(stream.id, bytes)
   }
 
@@ -215,7 +248,7 @@ export class Connection implements StreamCarrier {
     return true
   }
 
-  forget(stream: ServerStream): void {
+  forget(stream: Http2Stream): void {
     this.#streams.delete(stream)
     this.#sender.forget(stream)
     this.#context.deadlines.remove(stream)
@@ -288,4 +321,9 @@ export class Connection implements StreamCarrier {
       case 'nothing':
     }
   }
+}
+
+/** The request is over before the content came that it announced. */
+function lacksContent(endsStream: boolean, { contentLength }: RequestHead): boolean {
+  return endsStream && contentLength !== null && contentLength > 0
 }

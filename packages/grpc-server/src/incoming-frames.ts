@@ -14,6 +14,7 @@ import {
   uint32At,
 } from './frames.ts'
 import { HeaderBlocks } from './header-blocks.ts'
+import type { Http2Stream } from './http2-stream.ts'
 import type { OpenStreams } from './open-streams.ts'
 import type { GrpcLimits } from './options.ts'
 import { ReceiveWindow } from './receive-window.ts'
@@ -21,7 +22,6 @@ import type { RequestHead } from './request-head.ts'
 import { RequestHeads } from './request-heads.ts'
 import type { Sender } from './sender.ts'
 import { readSettings } from './settings.ts'
-import type { ServerStream } from './stream.ts'
 
 /** What a client may send on all its calls before it hears that it arrived: as much as on four of them. */
 const WINDOWS_PER_CONNECTION = 4
@@ -133,8 +133,8 @@ export class IncomingFrames {
     if (from === to && !endsStream) this.#guard.countControl()
     const stream = this.#streams.find(streamId)
     if (stream === undefined || stream.isHalfClosed) return this.#strayFrame(streamId, stream)
-    if (!stream.countReceived(size)) return this.#breakOff(stream, ErrorCode.FLOW_CONTROL_ERROR)
-    if (!stream.countContent(to - from) || (endsStream && !stream.hasAllContent))
+    if (!stream.content.take(size)) return this.#breakOff(stream, ErrorCode.FLOW_CONTROL_ERROR)
+    if (!stream.content.count(to - from) || (endsStream && !stream.content.isComplete))
       return this.#breakOff(stream, ErrorCode.PROTOCOL_ERROR)
     if (to > from) stream.takeData(bytes, from, to)
     if (endsStream) stream.halfClose()
@@ -150,7 +150,7 @@ export class IncomingFrames {
   }
 
   /** Data or headers for a stream that cannot have them (section 5.1). */
-  #strayFrame(streamId: number, stream?: ServerStream): void {
+  #strayFrame(streamId: number, stream?: Http2Stream): void {
     if (stream !== undefined) return this.#breakOff(stream, ErrorCode.STREAM_CLOSED)
     if (this.#streams.isIdle(streamId)) throw protocolError(`stream ${streamId} was never opened`)
     if (this.#streams.mayBeCutOff(streamId)) return
@@ -159,7 +159,7 @@ export class IncomingFrames {
   }
 
   /** The client has broken the rules on one stream; many of those are an attack. */
-  #breakOff(stream: ServerStream, code: number): void {
+  #breakOff(stream: Http2Stream, code: number): void {
     this.#guard.countReset()
     stream.abort(code)
   }
@@ -182,7 +182,7 @@ export class IncomingFrames {
     const areTrailers = this.#heads.readTrailers(bytes, start, end)
     const stream = this.#streams.find(streamId)
     if (stream === undefined || stream.isHalfClosed) return this.#strayFrame(streamId, stream)
-    if (!endsStream || !areTrailers || !stream.hasAllContent)
+    if (!endsStream || !areTrailers || !stream.content.isComplete)
       return this.#breakOff(stream, ErrorCode.PROTOCOL_ERROR)
     stream.halfClose()
   }

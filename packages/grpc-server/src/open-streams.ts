@@ -1,12 +1,12 @@
 /** The streams of one connection, and what a frame may find in place of one (RFC 9113, section 5.1). */
 import { CutOffStreams } from './cut-off-streams.ts'
-import type { ServerStream } from './stream.ts'
+import type { Http2Stream } from './http2-stream.ts'
 
 export class OpenStreams {
-  readonly #streams = new Map<number, ServerStream>()
+  readonly #streams = new Map<number, Http2Stream>()
   readonly #cutOff = new CutOffStreams()
   /** The one of the last frame: the next one is mostly for it, too. */
-  #current: ServerStream | null = null
+  #current: Http2Stream | null = null
   #lastId = 0
 
   get size(): number {
@@ -18,11 +18,11 @@ export class OpenStreams {
     return this.#lastId
   }
 
-  values(): Iterable<ServerStream> {
+  values(): Iterable<Http2Stream> {
     return this.#streams.values()
   }
 
-  find(id: number): ServerStream | undefined {
+  find(id: number): Http2Stream | undefined {
     return this.#current?.id === id ? this.#current : this.#streams.get(id)
   }
 
@@ -36,12 +36,12 @@ export class OpenStreams {
     this.#lastId = id
   }
 
-  add(stream: ServerStream): void {
+  add(stream: Http2Stream): void {
     this.#streams.set(stream.id, stream)
     this.#current = stream
   }
 
-  delete(stream: ServerStream): void {
+  delete(stream: Http2Stream): void {
     this.#streams.delete(stream.id)
     if (this.#current === stream) this.#current = null
   }

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { TlsOptions, TLSSocket } from 'node:tls'
 import type { Handler } from './call.ts'
+import type { HttpHandler } from './http-exchange.ts'
 
 export interface GrpcServerOptions {
   /** How each method is served, by its path: `/package.Service/Method`. */
@@ -24,6 +25,12 @@ export interface GrpcServerOptions {
    * and cuts it off after `shutdownTimeoutMs`.
    */
   readonly onHttp1?: (socket: Socket) => void
+  /**
+   * Gets every request over HTTP/2 that is not one of gRPC by its content type. With `onHttp1`, the
+   * same handler serves both: it is to use no more than `HttpRequest` and `HttpResponse`
+   * have. Default: they are refused with status 415, as grpc-go does.
+   */
+  readonly onHttp2?: HttpHandler
   readonly limits?: Partial<GrpcLimits>
 }
 

@@ -19,7 +19,19 @@ export interface RequestHead {
   /** What is left of the client's deadline, or null if it has none. */
   readonly timeoutMs: number | null
   readonly contentLength: number | null
+  /** Why gRPC does not take it. */
   readonly refusal: Refusal | null
+  /** Null for a request of gRPC. */
+  readonly http: HttpHead | null
+}
+
+/** What a request that is not one of gRPC says beside its path. */
+export interface HttpHead {
+  readonly method: string
+  /** Empty if there is none. */
+  readonly authority: string
+  /** Names and values, one after the other, without the pseudo-fields. */
+  readonly fields: readonly string[]
 }
 
 interface PseudoFields {
@@ -54,7 +66,18 @@ export function requestHead(fields: readonly string[]): RequestHead | null {
     timeoutMs: timeoutMs ?? null,
     contentLength,
     refusal: refusalOf(parsed, method, timeoutMs),
+    http: isGrpc(parsed.contentType) ? null : httpHead(fields, method, pseudo[':authority']),
   }
+}
+
+/** As etcd tells them apart: what merely begins so is gRPC's to refuse, as that of gRPC-Web. */
+function isGrpc(contentType: string): boolean {
+  return contentType.startsWith('application/grpc')
+}
+
+function httpHead(fields: readonly string[], method: string, authority = ''): HttpHead {
+  const first = fields.findIndex((name, at) => at % 2 === 0 && !name.startsWith(':'))
+  return { method, authority, fields: first < 0 ? [] : fields.slice(first) }
 }
 
 /** Fields that come after the messages: there is nothing to learn from them, but they must be valid. */

@@ -16,7 +16,15 @@ export interface PayloadSink {
   bytes(bytes: Uint8Array): void
 }
 
-export class SendQueue {
+/** What waits for the client to have room. */
+export interface Outgoing {
+  /** All that waits, in bytes. */
+  readonly bytes: number
+  /** Moves the next `bytes`. Answers with who is to be told that theirs is gone. */
+  take(bytes: number, sink: PayloadSink): readonly (() => void)[]
+}
+
+export class SendQueue implements Outgoing {
   readonly #messages: Queued[] = []
   /** How much of the first message is gone, its prefix included. */
   #sent = 0
@@ -30,7 +38,6 @@ export class SendQueue {
     this.bytes += PREFIX_BYTES + length
   }
 
-  /** Moves the next `bytes`, of as many messages as it takes. Answers with who is to be told that theirs is gone. */
   take(bytes: number, sink: PayloadSink): readonly (() => void)[] {
     const taken: (() => void)[] = []
     let gone = 0

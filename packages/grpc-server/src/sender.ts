@@ -13,6 +13,8 @@ import {
   MAX_WINDOW_BYTES,
 } from './frames.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
+import type { Fields } from './http-response.ts'
+import type { Http2Stream } from './http2-stream.ts'
 import { PREFIX_BYTES } from './message-reader.ts'
 import { Outbox } from './outbox.ts'
 import { lengthOf, type OutgoingMessage } from './outgoing-message.ts'
@@ -31,7 +33,7 @@ export class Sender {
   readonly #maxSocketBytes: number
   #window = DEFAULT_WINDOW_BYTES
   /** Streams that could send if the connection could, the longest waiting first. */
-  readonly #waiting = new Set<ServerStream>()
+  readonly #waiting = new Set<Http2Stream>()
   #isSending = false
   /** Headers or data have been sent since somebody looked. */
   #wasActive = false
@@ -95,7 +97,7 @@ export class Sender {
     return true
   }
 
-  #begin(stream: ServerStream): void {
+  #begin(stream: Http2Stream): void {
     this.#wasActive = true
     if (stream.hasBegun) return
     stream.hasBegun = true
@@ -124,6 +126,26 @@ export class Sender {
     this.outbox.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, streamId, block)
   }
 
+  /** The head of an answer over HTTP, which may be longer than a frame; of one without a body, all of it. */
+  httpHead(streamId: number, fields: Fields, isAll: boolean): void {
+    this.#wasActive = true
+    const block = this.encoder.fields(fields)
+    let type: number = FrameType.HEADERS
+    let flags = isAll ? Flag.END_STREAM : 0
+    for (let at = 0; at < block.length; at += this.maxFrameBytes) {
+      const end = at + this.maxFrameBytes
+      if (end >= block.length) flags |= Flag.END_HEADERS
+      this.outbox.frame(type, flags, streamId, block.subarray(at, end))
+      type = FrameType.CONTINUATION
+      flags = 0
+    }
+  }
+
+  /** The end of a body: there are no trailers. */
+  httpEnd(streamId: number): void {
+    this.outbox.header(FrameType.DATA, Flag.END_STREAM, streamId, 0)
+  }
+
   /** The connection's window grows. */
   grow(increment: number): void {
     this.#window += increment
@@ -133,13 +155,13 @@ export class Sender {
   }
 
   /** Sends what the stream may send. */
-  send(stream: ServerStream): void {
+  send(stream: Http2Stream): void {
     if (!canSend(stream)) return
     this.#waiting.add(stream)
     this.#sendWaiting()
   }
 
-  forget(stream: ServerStream): void {
+  forget(stream: Http2Stream): void {
     this.#waiting.delete(stream)
   }
 
@@ -160,7 +182,7 @@ export class Sender {
     }
   }
 
-  #sendFrame(stream: ServerStream): void {
+  #sendFrame(stream: Http2Stream): void {
     const { queue } = stream
     if (queue === null || !canSend(stream)) return
     this.#begin(stream)
@@ -173,11 +195,9 @@ export class Sender {
   }
 }
 
-function canSend(stream: ServerStream): boolean {
+function canSend(stream: Http2Stream): boolean {
   return !stream.isOver && stream.sendWindow > 0 && stream.queuedBytes > 0
 }
-
-type Fields = (readonly [name: string, value: string])[]
 
 function trailers(code: number, message: string): Fields {
   return [

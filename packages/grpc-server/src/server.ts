@@ -49,7 +49,12 @@ class Server implements GrpcServer {
   constructor(options: GrpcServerOptions) {
     const limits = resolveLimits(options.limits)
     this.#options = options
-    this.#context = { routes: routesOf(options.services), limits, deadlines: new Deadlines() }
+    this.#context = {
+      routes: routesOf(options.services),
+      onHttp2: options.onHttp2,
+      limits,
+      deadlines: new Deadlines(),
+    }
     const { keepaliveIntervalMs, keepaliveTimeoutMs, maxIdleMs } = limits
     const shortest = Math.min(keepaliveIntervalMs, keepaliveTimeoutMs, maxIdleMs || Infinity)
     // Late by a quarter at most.

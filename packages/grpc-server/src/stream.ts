@@ -1,55 +1,39 @@
 /** One call: a stream of HTTP/2 with gRPC's messages on it, from its first frame to its last. */
 import type { DuplexCall, Handler, Receiver } from './call.ts'
-import { ErrorCode } from './frames.ts'
+import type { Http2Stream, StreamCarrier } from './http2-stream.ts'
+import { IncomingContent } from './incoming-content.ts'
 import { MessageReader, messageLength, PREFIX_BYTES, viewOf } from './message-reader.ts'
 import { decodeBinary } from './metadata.ts'
-import { ReceiveWindow } from './receive-window.ts'
 import type { OutgoingMessage } from './outgoing-message.ts'
 import type { RequestHead } from './request-head.ts'
 import { SendQueue } from './send-queue.ts'
 import { Code, GrpcError, type Status, statusOf } from './status.ts'
 
-/** What a stream needs of its connection. */
-export interface StreamCarrier {
+/** What a call needs of its connection. */
+export interface CallCarrier extends StreamCarrier {
   readonly peer: string
   readonly commonName: string | undefined
   readonly maxMessageBytes: number
-  readonly windowBytes: number
-  readonly maxQueuedBytes: number
   /** Sends one message and the end of a call in one go; false if there is no room for it now. */
   sendWhole(stream: ServerStream, message: Uint8Array): boolean
   /** Sends one message at once; false if it has to wait. */
   sendMessage(stream: ServerStream, message: OutgoingMessage): boolean
-  /** The stream has something to send. */
-  sendSoon(stream: ServerStream): void
   /** Ends the stream with trailers, at once. */
   sendEnd(stream: ServerStream, status: Status | null): void
-  sendReset(stream: ServerStream, code: number): void
-  sendWindowUpdate(stream: ServerStream, bytes: number): void
-  /** Memory for what has arrived and is not taken; false if there is none left. */
-  takeRoom(bytes: number): boolean
-  /** The stream is over: nobody keeps it any more. */
-  forget(stream: ServerStream): void
 }
 
-export class ServerStream implements DuplexCall {
+export class ServerStream implements DuplexCall, Http2Stream {
   readonly id: number
   readonly head: RequestHead
   readonly deadline: number | null
   cancelled = false
-  /** What the client lets us send; below zero if it has changed its mind. */
+  readonly content: IncomingContent
   sendWindow: number
-  /** The headers of the answer are gone. */
   hasBegun = false
-  /** The client has sent its last frame. */
   isHalfClosed = false
-  /** Nothing more is to be sent or received. */
   isOver = false
-  readonly #carrier: StreamCarrier
+  readonly #carrier: CallCarrier
   readonly #handler: Handler
-  readonly #receiveWindow: ReceiveWindow
-  /** What is left of the length that the client has announced. */
-  #announced: number
   #reader: MessageReader | null = null
   #request: Uint8Array | null = null
   #queue: SendQueue | null = null
@@ -68,7 +52,7 @@ export class ServerStream implements DuplexCall {
     id: number,
     head: RequestHead,
     handler: Handler,
-    carrier: StreamCarrier,
+    carrier: CallCarrier,
     sendWindow: number,
   ) {
     this.id = id
@@ -76,8 +60,7 @@ export class ServerStream implements DuplexCall {
     this.#handler = handler
     this.#carrier = carrier
     this.sendWindow = sendWindow
-    this.#receiveWindow = new ReceiveWindow(carrier.windowBytes)
-    this.#announced = head.contentLength ?? -1
+    this.content = new IncomingContent(carrier.windowBytes, head.contentLength)
     this.deadline = head.timeoutMs === null ? null : performance.now() + head.timeoutMs
   }
 
@@ -202,30 +185,12 @@ export class ServerStream implements DuplexCall {
     ;(this.#inbox ??= []).push(message)
   }
 
-  /** Counts the bytes of a DATA frame. False if the client had no right to send them. */
-  countReceived(bytes: number): boolean {
-    return this.#receiveWindow.take(bytes)
-  }
-
-  /** Counts them against the length that was announced. False if there are too many. */
-  countContent(bytes: number): boolean {
-    if (this.#announced < 0) return true
-    this.#announced -= bytes
-    return this.#announced >= 0
-  }
-
-  get hasAllContent(): boolean {
-    return this.#announced <= 0
-  }
-
-  /** Lets the client send as much again as was taken. */
   credit(): void {
     if (this.#isPaused || this.isHalfClosed) return
-    const credit = this.#receiveWindow.credit()
+    const credit = this.content.credit()
     if (credit > 0) this.#carrier.sendWindowUpdate(this, credit)
   }
 
-  /** The client has sent its last frame. */
   halfClose(): void {
     this.isHalfClosed = true
     if (this.isOver) return
@@ -305,7 +270,6 @@ export class ServerStream implements DuplexCall {
     return this.#queue
   }
 
-  /** The connection has sent part of what waited. */
   afterSending(taken: readonly (() => void)[]): void {
     for (const tell of taken) tell()
     if (this.isOver) return
@@ -322,7 +286,6 @@ export class ServerStream implements DuplexCall {
     this.cutOff({ code: Code.DEADLINE_EXCEEDED, message: 'context deadline exceeded' })
   }
 
-  /** Nobody waits for what the handler still has to say: the client is told this instead. */
   cutOff(status: Status): void {
     if (this.isOver) return
     this.cancelled = true
@@ -330,7 +293,6 @@ export class ServerStream implements DuplexCall {
     this.#carrier.sendEnd(this, status)
   }
 
-  /** The client has called it off, or is gone. */
   cancel(): void {
     if (this.isOver) return
     this.cancelled = true
@@ -338,14 +300,12 @@ export class ServerStream implements DuplexCall {
     this.close()
   }
 
-  /** Ends the stream as one that broke the rules. */
-  abort(code: number = ErrorCode.PROTOCOL_ERROR): void {
+  abort(code: number): void {
     if (this.isOver) return
     this.#carrier.sendReset(this, code)
     this.cancel()
   }
 
-  /** Lets go of everything. */
   close(): void {
     if (this.isOver) return
     this.isOver = true

@@ -1,5 +1,5 @@
-/** Calls over HTTP/1.1: JSON in, JSON out. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** Calls over HTTP/1.1 or HTTP/2: JSON in, JSON out. */
+import type { HttpRequest, HttpResponse } from '@coracle/grpc-server'
 import { StringDecoder } from 'node:string_decoder'
 import type { Call, DuplexCall, Receiver } from '../call.ts'
 import { type EtcdError, unexpected } from '../errors.ts'
@@ -9,8 +9,8 @@ import { jsonRequests } from './json-requests.ts'
 
 /** What one HTTP request is part of. */
 export interface Exchange {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: HttpRequest
+  readonly response: HttpResponse
 }
 
 const HEADERS = {
@@ -33,7 +33,7 @@ export function sendError({ response }: Exchange, error: EtcdError): void {
   }
 }
 
-function send(response: ServerResponse, status: number, json: string): void {
+function send(response: HttpResponse, status: number, json: string): void {
   response.writeHead(status, { ...HEADERS, 'Content-Length': Buffer.byteLength(json) }).end(json)
 }
 
@@ -48,7 +48,7 @@ function visible(text: string): string {
 }
 
 /** `Authorization` goes by its own name, everything else behind grpc-gateway's prefix. */
-export function metadataOf({ headers }: IncomingMessage, name: string): string | undefined {
+export function metadataOf({ headers }: HttpRequest, name: string): string | undefined {
   const value = headers[name === 'authorization' ? name : `grpc-metadata-${name}`]
   return Array.isArray(value) ? value[0] : value
 }

@@ -1,5 +1,5 @@
 /** Who may ask over HTTP: pages of other origins (CORS), and hosts by other names. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HttpRequest, HttpResponse } from '@coracle/grpc-server'
 
 export interface AccessOptions {
   /** Origins whose pages may use the answers, as etcd's `--cors`. Default: any (`*`). */
@@ -15,9 +15,9 @@ const CORS_HEADERS = {
 
 export interface AccessControl {
   /** Answers whether the request was dealt with: it was a preflight, or may not be answered. */
-  refuses(request: IncomingMessage, response: ServerResponse): boolean
+  refuses(request: HttpRequest, response: HttpResponse): boolean
   /** Whether who asks for a WebSocket may have one. If not, the request is one to refuse. */
-  allowsWebSocket(request: IncomingMessage): boolean
+  allowsWebSocket(request: HttpRequest): boolean
 }
 
 type Refusal = readonly [status: number, reason: string]
@@ -30,7 +30,7 @@ type Refusal = readonly [status: number, reason: string]
 export function accessControl(options: AccessOptions): AccessControl {
   const origins = setOrAny(options.corsOrigins)
   const hosts = setOrAny(options.hostWhitelist)
-  const refusalOf = ({ headers }: IncomingMessage): Refusal | null => {
+  const refusalOf = ({ headers }: HttpRequest): Refusal | null => {
     const { origin, upgrade = '' } = headers
     const host = hostName(headers.host ?? '')
     if (hosts !== null && !hosts.has(host))

@@ -1,5 +1,6 @@
-/** HTTP/1.1 on connections that somebody else accepted. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+/** HTTP/1.1 on connections that somebody else accepted, and requests of HTTP/2 by the same rules. */
+import type { HttpRequest, HttpResponse } from '@coracle/grpc-server'
+import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Gateway } from '../gateway/gateway.ts'
 import { type AccessOptions, accessControl } from './access.ts'
@@ -13,8 +14,10 @@ export interface HttpServerOptions extends AccessOptions {
 }
 
 export interface HttpServer {
-  /** Serves one connection, for as long as it lasts. */
+  /** Serves one connection of HTTP/1.1, for as long as it lasts. */
   readonly serve: (socket: Socket) => void
+  /** Serves one request, over whichever version it came. */
+  readonly answer: (request: HttpRequest, response: HttpResponse) => void
   /** Requests that run go on; connections end when they have none. */
   close(): void
 }
@@ -26,7 +29,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
   const { gateway, endpoints } = options
   const access = accessControl(options)
   let isClosing = false
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+  const answer = (request: HttpRequest, response: HttpResponse): void => {
     response.on('error', () => {})
     if (isClosing) response.setHeader('Connection', 'close')
     response.once('close', () => {
@@ -36,7 +39,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
     const url = urlOf(request)
     const exchange = { request, response }
     if (gateway?.serve(url.pathname, exchange) === true) return
-    serveEndpoint(endpoints, url, exchange).catch(() => request.socket.destroy())
+    serveEndpoint(endpoints, url, exchange).catch(() => response.destroy())
   }
   // Bodies may take as long as they like: a watch takes requests for as long as it lasts.
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
@@ -47,12 +50,13 @@ export function httpServer(options: HttpServerOptions): HttpServer {
   )
   const server = createServer({ ...limits, IncomingMessage }, answer)
   if (gateway !== null)
-    server.on('upgrade', (request: IncomingMessage, socket, head) =>
+    server.on('upgrade', (request, socket, head) =>
       gateway.webSockets.open(urlOf(request).pathname, request, socket, head),
     )
   // Watching over slow clients begins when a server listens, and this one never does.
   server.emit('listening')
   return {
+    answer,
     serve(socket) {
       server.emit('connection', socket)
       socket.resume()
@@ -67,7 +71,7 @@ export function httpServer(options: HttpServerOptions): HttpServer {
 }
 
 /** What a client asks for need not be a URL, and is none of ours then. */
-function urlOf({ url = '/' }: IncomingMessage): URL {
+function urlOf({ url = '/' }: HttpRequest): URL {
   const base = 'http://localhost'
   return URL.canParse(url, base) ? new URL(url, base) : new URL(base)
 }
