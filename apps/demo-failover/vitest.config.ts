@@ -1,4 +1,4 @@
-import { shared } from '@coracle/tooling-vitest'
+import { patience, shared } from '@coracle/tooling-vitest'
 import { defineProject } from 'vitest/config'
 
-export default defineProject({ ...shared, test: { name: 'demo-failover' } })
+export default defineProject({ ...shared, test: { name: 'demo-failover', ...patience } })
