@@ -4,7 +4,7 @@ import type { HttpHandler } from './http-exchange.ts'
 import { Http2Request } from './http-request.ts'
 import { type Fields, Http2Response } from './http-response.ts'
 import type { Http2Stream, StreamCarrier } from './http2-stream.ts'
-import { IncomingContent } from './incoming-content.ts'
+import { ReceiveWindow } from './receive-window.ts'
 import { viewOf } from './message-reader.ts'
 import type { HttpHead, RequestHead } from './request-head.ts'
 import type { Outgoing, PayloadSink } from './send-queue.ts'
@@ -19,7 +19,7 @@ export interface ExchangeCarrier extends StreamCarrier {
 
 export class HttpStream implements Http2Stream {
   readonly id: number
-  readonly content: IncomingContent
+  readonly received: ReceiveWindow
   /** What limits a request in time is its handler's affair. */
   readonly deadline = null
   sendWindow: number
@@ -47,7 +47,7 @@ export class HttpStream implements Http2Stream {
     this.id = id
     this.#carrier = carrier
     this.sendWindow = sendWindow
-    this.content = new IncomingContent(carrier.windowBytes, head.contentLength)
+    this.received = new ReceiveWindow(carrier.windowBytes, head.contentLength)
     this.#request = new Http2Request(head.path, http, () => this.#wantMore())
     this.#response = new Http2Response(
       {
@@ -104,7 +104,7 @@ export class HttpStream implements Http2Stream {
 
   credit(): void {
     if (!this.#isWanted || this.isHalfClosed || this.isOver || this.#request.destroyed) return
-    const credit = this.content.credit()
+    const credit = this.received.credit()
     if (credit > 0) this.#carrier.sendWindowUpdate(this, credit)
   }
 

@@ -1,12 +1,12 @@
 /** A stream and its connection, as they see each other, whatever the stream carries. */
 import type { Expiring } from './deadlines.ts'
-import type { IncomingContent } from './incoming-content.ts'
+import type { ReceiveWindow } from './receive-window.ts'
 import type { Outgoing } from './send-queue.ts'
 import type { Status } from './status.ts'
 
 export interface Http2Stream extends Expiring {
   readonly id: number
-  readonly content: IncomingContent
+  readonly received: ReceiveWindow
   /** What the client lets us send; below zero if it has changed its mind. */
   sendWindow: number
   /** The headers of the answer are gone. */

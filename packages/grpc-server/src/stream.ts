@@ -1,7 +1,7 @@
 /** One call: a stream of HTTP/2 with gRPC's messages on it, from its first frame to its last. */
 import type { DuplexCall, Handler, Receiver } from './call.ts'
 import type { Http2Stream, StreamCarrier } from './http2-stream.ts'
-import { IncomingContent } from './incoming-content.ts'
+import { ReceiveWindow } from './receive-window.ts'
 import { MessageReader, messageLength, PREFIX_BYTES, viewOf } from './message-reader.ts'
 import { decodeBinary } from './metadata.ts'
 import type { OutgoingMessage } from './outgoing-message.ts'
@@ -27,7 +27,7 @@ export class ServerStream implements DuplexCall, Http2Stream {
   readonly head: RequestHead
   readonly deadline: number | null
   cancelled = false
-  readonly content: IncomingContent
+  readonly received: ReceiveWindow
   sendWindow: number
   hasBegun = false
   isHalfClosed = false
@@ -60,7 +60,7 @@ export class ServerStream implements DuplexCall, Http2Stream {
     this.#handler = handler
     this.#carrier = carrier
     this.sendWindow = sendWindow
-    this.content = new IncomingContent(carrier.windowBytes, head.contentLength)
+    this.received = new ReceiveWindow(carrier.windowBytes, head.contentLength)
     this.deadline = head.timeoutMs === null ? null : performance.now() + head.timeoutMs
   }
 
@@ -187,7 +187,7 @@ export class ServerStream implements DuplexCall, Http2Stream {
 
   credit(): void {
     if (this.#isPaused || this.isHalfClosed) return
-    const credit = this.content.credit()
+    const credit = this.received.credit()
     if (credit > 0) this.#carrier.sendWindowUpdate(this, credit)
   }
 
