@@ -8,7 +8,7 @@ import type { NodeId } from './types.ts'
  * | `NOT_LEADER` | no | ask `leader`, if it is known |
  * | `PROPOSAL_DROPPED` | no | try again later |
  * | `PROPOSAL_TOO_LARGE` | no | make it smaller |
- * | `MEMBERSHIP_CHANGE_PENDING` | no | wait for the change under way |
+ * | `MEMBERSHIP_CHANGE_PENDING` | no | wait for the change under way; of a new leader, for a `read` |
  * | `MEMBERSHIP_CHANGE_REFUSED` | no | look at the message: the change makes no sense as it is |
  * | `OUTCOME_UNKNOWN` | perhaps | try again only if doing it twice is harmless |
  * | `UNAVAILABLE` | nothing was to happen | no majority, or no room, just now: try again later |

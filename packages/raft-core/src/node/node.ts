@@ -88,8 +88,8 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
   /**
    * Changes who takes part: all steps together, by way of joint consensus if they concern more than
    * one voter (§6). Resolves with the new membership once it is committed and joint no longer. Only
-   * a leader can; `expectedIndex` is the `membershipIndex` that the caller has seen, and guards
-   * against another change in between.
+   * a leader can, once it has committed something by itself: a `read` waits for that. `expectedIndex` is
+   * the `membershipIndex` that the caller has seen, and guards against another change in between.
    *
    * Rejects with `NOT_LEADER`, `MEMBERSHIP_CHANGE_PENDING`, `MEMBERSHIP_CHANGE_REFUSED` (it did not
    * happen), `OUTCOME_UNKNOWN` (leadership changed, or it took longer than `requestTimeoutTicks`) or
