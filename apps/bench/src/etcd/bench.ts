@@ -1,7 +1,7 @@
 import { figure, type Row } from '../report.ts'
 import { type Generator, loadGenerator } from './load.ts'
 import { isEtcdInstalled, type Servers, startEtcd, startOurs } from './servers.ts'
-import { type Figure, type Trial, TRIALS } from './trials.ts'
+import { type Figure, type Trial, TRIALS, warmUp } from './trials.ts'
 
 /**
  * etcd's API on three processes with fsync: ours, and beside it etcd where it is installed, in one
@@ -13,6 +13,8 @@ export async function benchEtcd(progress: (what: string) => void): Promise<reado
   progress(`load by ${generator.name}; starting three members of each kind`)
   await using ours = await startOurs()
   await using etcd = (await isEtcdInstalled()) ? await startEtcd() : null
+  progress('warming up: V8 compiles what runs often, and a server is rarely just started')
+  for (const servers of etcd === null ? [ours] : [ours, etcd]) await warmUp(servers, generator)
   const rows: Row[] = []
   for (const trial of TRIALS) rows.push(await compare(trial, { ours, etcd, generator, progress }))
   return rows

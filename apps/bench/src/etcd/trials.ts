@@ -55,6 +55,16 @@ export const TRIALS: readonly Trial[] = [
   { what: 'restart of all three with a million keys', run: restart },
 ]
 
+/** Some seconds of puts and gets, of many clients and of one. */
+export async function warmUp(servers: Servers, generator: Generator): Promise<void> {
+  for (const clients of [CLIENTS[1], CLIENTS[0]] as (typeof CLIENTS)[number][])
+    for (const [path, body] of [
+      [PUT, putRequest('benchkey')],
+      [RANGE, rangeRequest('benchkey', false)],
+    ] as const)
+      await unary('', clients, path, body).run(servers, generator)
+}
+
 function unary(
   what: string,
   clients: (typeof CLIENTS)[number],
