@@ -16,9 +16,14 @@ const MISUSED = 2
 process.exitCode = await main()
 
 async function main(): Promise<number> {
+  const given = process.argv.slice(2)
+  if (given.includes('--help')) {
+    console.log(USAGE)
+    return OK
+  }
   let args: Arguments
   try {
-    args = parseArguments(process.argv.slice(2), availableParallelism())
+    args = parseArguments(given, availableParallelism())
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
     return MISUSED

@@ -23,6 +23,10 @@ const USAGE = `Brings back known bugs, one at a time, and counts the seeds until
 process.exitCode = await main()
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--help')) {
+    console.log(USAGE)
+    return 0
+  }
   let args: ReturnType<typeof parse>
   try {
     args = parse()

@@ -35,5 +35,9 @@ describe('pnpm sim', () => {
       code: 2,
       output: expect.stringContaining('pnpm sim --seeds 1000'),
     })
+    expect(await run('--help')).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('pnpm sim --seeds 1000'),
+    })
   }, 60_000)
 })
