@@ -90,7 +90,9 @@ const fields: { [Type in MessageType]: fc.Arbitrary<FieldsOf<Type> & { term?: nu
   heartbeat: fc.record({ commitIndex: integer, round: integer, address: fc.string() }),
   'heartbeat-reply': fc.record({ round: integer, promiseMs: integer }),
   'install-snapshot': fc.record({
-    meta: fc.record({ position, membership, membershipIndex: integer }),
+    meta: fc
+      .record({ position, membership })
+      .map((meta) => ({ ...meta, membershipIndex: meta.position.index })),
   }),
   'timeout-now': fc.constant({}),
   'read-index': fc.record({ id: integer }),

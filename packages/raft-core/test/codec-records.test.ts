@@ -59,11 +59,21 @@ const membership: fc.Arbitrary<Membership> = fc
     })),
   )
 
-const snapshotMeta: fc.Arbitrary<SnapshotMeta> = fc.record({
-  position: fc.record({ term: integer, index: integer }),
-  membership,
-  membershipIndex: integer,
-})
+const NOBODY_YET: Membership = {
+  voters: [],
+  outgoing: [],
+  learners: [],
+  peers: [],
+  removed: [],
+}
+
+const snapshotMeta: fc.Arbitrary<SnapshotMeta> = fc
+  .record({ position: fc.record({ term: integer, index: integer }), membership, before: integer })
+  .map(({ position, membership: of, before }) => ({
+    position,
+    membership: of,
+    membershipIndex: Math.max(0, position.index - before),
+  }))
 
 const termRuns: fc.Arbitrary<readonly TermRun[]> = fc
   .array(fc.tuple(fc.integer({ min: 1, max: 2 ** 40 }), fc.integer({ min: 1, max: 9 })))
@@ -251,4 +261,11 @@ describe('the rules of the records', () => {
     expect(() => decodeTermRuns(new Uint8Array([1, 0xff, 0xff, 0xff, 0xff]))).toThrow(CodecError)
     expect(() => decodeMembership(new Uint8Array([1, 0xff, 0xff, 0xff, 0xff]))).toThrow(CodecError)
   })
+})
+
+test('a snapshot whose membership comes after it is refused', () => {
+  const meta = { position: { term: 2, index: 5 }, membership: NOBODY_YET, membershipIndex: 6 }
+  expect(() => decodeSnapshotMeta(encodeSnapshotMeta(meta))).toThrow(CodecError)
+  const fitting = { ...meta, membershipIndex: 5 }
+  expect(decodeSnapshotMeta(encodeSnapshotMeta(fitting))).toEqual(fitting)
 })

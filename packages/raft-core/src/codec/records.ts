@@ -142,7 +142,10 @@ export function writeSnapshotMeta(writer: Writer, meta: SnapshotMeta): void {
 export function readSnapshotMeta(reader: Reader): SnapshotMeta {
   const position = readPosition(reader)
   const membership = readMembership(reader)
-  return { position, membership, membershipIndex: reader.u64() }
+  const membershipIndex = reader.u64()
+  if (membershipIndex > position.index)
+    throw new CodecError('a snapshot has a membership that comes after it')
+  return { position, membership, membershipIndex }
 }
 
 export function writeTermRuns(writer: Writer, runs: readonly TermRun[]): void {
