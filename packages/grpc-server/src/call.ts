@@ -42,9 +42,9 @@ export interface ServerStreamCall extends Call {
   /** Messages and their framing that wait for the client to have room, in bytes. */
   readonly queuedBytes: number
   /**
-   * Sends a message, whose bytes must not change any more. Answers whether there is room for more; what is written all the same is kept.
-   * `taken` is called when this one has gone to the socket, which may be at once. What is written to
-   * a call that is over is lost.
+   * Sends a message, whose bytes must not change any more. Answers whether there is room for more; what
+   * is written all the same is kept. `taken` is called when this one has gone to the socket, which may
+   * be at once. What is written to a call that is over is lost.
    */
   write(message: OutgoingMessage, taken?: () => void): boolean
   /** Called whenever there is room again after `write` said that there was none. */
