@@ -34,16 +34,25 @@ export async function runSeeds({ next, workers, setting, done }: Work): Promise<
   await Promise.all(Array.from({ length: workers }, work))
 }
 
+/** A seed is simulated in less than a second; one that takes this long never ends. */
+const SEED_TIMEOUT_MS = 300_000
+
 function ask(worker: Worker, seed: number): Promise<Report> {
   return new Promise((resolve, reject) => {
     const end = (settle: () => void): void => {
-      worker.off('message', answer).off('error', fail)
+      clearTimeout(timer)
+      worker.off('message', answer).off('error', fail).off('exit', leave)
       settle()
     }
     const answer = (report: Report): void => end(() => resolve(report))
     const fail = (cause: unknown): void =>
       end(() => reject(new Error(`seed ${seed} could not be simulated`, { cause })))
-    worker.on('message', answer).on('error', fail)
+    const leave = (code: number): void => fail(new Error(`its thread ended with code ${code}`))
+    const timer = setTimeout(
+      () => fail(new Error(`it did not come to an end in ${SEED_TIMEOUT_MS / 1000} s`)),
+      SEED_TIMEOUT_MS,
+    )
+    worker.on('message', answer).on('error', fail).on('exit', leave)
     worker.postMessage(seed)
   })
 }

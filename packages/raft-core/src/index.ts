@@ -36,5 +36,6 @@ export {
   type ProtocolOptions,
   resolveOptions,
 } from './options.ts'
+export { consoleTrace, narrate, tellMembership, tellPosition } from './narrate.ts'
 export type { RaftEvent, Role, Trace } from './trace.ts'
 export * from './types.ts'

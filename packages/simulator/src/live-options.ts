@@ -42,6 +42,10 @@ export function drawLiveOptions({ options }: Plan, random: Random): Partial<Live
     ...changed({ snapshotAgeMs: random.pick([0, 50, 1_000]) }),
     ...changed({ partialSnapshotTicks: random.pick([1, 600]) }),
     ...changed({ keepEntries: random.pick([0, 3, 20]) }),
+    ...changed({ keepBytes: random.pick([0, 500, 1 << 20]) }),
+    ...changed({ maxCommandBytes: random.pick([100, 1 << 20]) }),
+    ...changed({ maxPendingProposalBytes: random.pick([1, 1_000, 1 << 20]) }),
+    ...changed({ maxPendingMessages: random.pick([16, 1_000]) }),
   }
 }
 

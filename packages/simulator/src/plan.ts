@@ -181,6 +181,7 @@ type DrawnOptions = Plan['options']
 
 function drawOptions(random: Random): DrawnOptions {
   const electionTicks = random.whole(4, 12)
+  const quotas = random.derive('quotas')
   return {
     electionTicks,
     heartbeatTicks: random.whole(1, Math.max(1, electionTicks >> 2)),
@@ -201,6 +202,10 @@ function drawOptions(random: Random): DrawnOptions {
     snapshotEntries: random.pick([1, 3, 10, 30, 100_000]),
     snapshotBytes: random.pick([500, 1 << 20]),
     keepEntries: random.pick([0, 0, 3, 20]),
+    keepBytes: quotas.pick([0, 500, 1 << 20, 1 << 20]),
+    maxCommandBytes: quotas.pick([100, 1 << 20, 1 << 20, 1 << 20]),
+    maxPendingProposalBytes: quotas.pick([1, 1_000, 1 << 20, 1 << 20]),
+    maxPendingMessages: quotas.pick([16, 1_000, 1_000]),
   }
 }
 

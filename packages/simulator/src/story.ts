@@ -1,12 +1,11 @@
-import type { RaftEvent } from '@coracle/raft-core'
+import { narrate, type RaftEvent, tellPosition } from '@coracle/raft-core'
 import type { Ending, Observer, Request } from './observer.ts'
-import { narrate, place } from './scenario/narrate.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
 /** Something that may have to be told: the words are found only when somebody wants to read them. */
 interface Page {
   readonly time: number
-  readonly tell: () => string | null
+  readonly tell: () => string
 }
 
 /** The last things that happened, one line each, for people. */
@@ -21,11 +20,8 @@ export class Story {
   }
 
   get lines(): readonly string[] {
-    const told = this.#pages.flatMap(({ time, tell }) => {
-      const line = tell()
-      return line === null ? [] : [`${time.toFixed(1).padStart(9)}  ${line}`]
-    })
-    return told.slice(-this.#limit)
+    const pages = this.#pages.slice(-this.#limit)
+    return pages.map(({ time, tell }) => `${time.toFixed(1).padStart(9)}  ${tell()}`)
   }
 
   get observer(): Observer {
@@ -44,10 +40,10 @@ export class Story {
   }
 
   #hear(event: RaftEvent): void {
-    if (!UNTOLD.includes(event.type)) this.#keep(() => narrate(event) ?? tellMore(event))
+    if (!UNTOLD.includes(event.type)) this.#keep(() => narrate(event))
   }
 
-  #keep(tell: () => string | null): void {
+  #keep(tell: () => string): void {
     if (this.#limit === 0) return
     this.#pages.push({ time: this.#clock.now, tell })
     if (this.#pages.length > 4 * this.#limit) this.#pages = this.#pages.slice(-2 * this.#limit)
@@ -64,19 +60,10 @@ function nameOf(kind: Request['kind'], number: number): string {
 function tellEnding(ending: Ending): string {
   switch (ending.type) {
     case 'done':
-      return `done at ${place(ending)}`
+      return `done at ${tellPosition(ending)}`
     case 'failed':
       return ending.code
     case 'lost':
       return 'nobody knows'
   }
-}
-
-/** What a scenario leaves out, and whoever looks for a bug wants to know. */
-function tellMore(event: RaftEvent): string | null {
-  if (event.type === 'entries-applied') return `${event.node} applied up to ${event.index}`
-  if (event.type === 'snapshot-taken')
-    return `${event.node} took a snapshot up to ${place(event.position)}`
-  if (event.type === 'node-failed') return `${event.node} stops: ${String(event.cause)}`
-  return null
 }

@@ -26,6 +26,7 @@ export const requestsSettle: Property = {
 const CODES: readonly string[] = [
   'NOT_LEADER',
   'PROPOSAL_DROPPED',
+  'PROPOSAL_TOO_LARGE',
   'OUTCOME_UNKNOWN',
   'UNAVAILABLE',
   'MEMBERSHIP_CHANGE_PENDING',

@@ -3,10 +3,13 @@ import {
   type LogIndex,
   type MembershipChange,
   type MessageType,
+  narrate,
+  type RaftEvent,
+  tellMembership,
+  tellPosition,
 } from '@coracle/raft-core'
 import { ScenarioCluster } from './cluster.ts'
 import { ALL, describe, type Which } from './mail.ts'
-import { list, narrate, place } from './narrate.ts'
 import type { NodeSettings, Part } from './node.ts'
 
 /** One run of a scenario: its cluster, and what is to be told of it. */
@@ -27,8 +30,7 @@ export class Run {
         founders,
         optionsOf: (id) => optionsOf(id, options),
         onEvent: (event) => {
-          const line = narrate(event)
-          if (line !== null) this.tell(line)
+          if (isWorthALine(event)) this.tell(narrate(event))
         },
         tell: (line) => this.tell(line),
       })
@@ -180,7 +182,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { raft } = run.cluster.node(id)
       const first = raft.firstIndex
       const held = Array.from({ length: raft.lastIndex - first + 1 }, (_, at) =>
-        place({ term: raft.termAt(first + at), index: first + at }),
+        tellPosition({ term: raft.termAt(first + at), index: first + at }),
       )
       run.tell(`${id} holds ${held.length === 0 ? 'nothing' : held.join(' ')}`)
     }
@@ -194,7 +196,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
 
   members(run, ids) {
-    for (const id of ids) run.tell(`${id} knows ${list(run.cluster.node(id).raft.membership)}`)
+    for (const id of ids)
+      run.tell(`${id} knows ${tellMembership(run.cluster.node(id).raft.membership)}`)
   },
 
   peers(run, ids) {
@@ -285,3 +288,17 @@ function number(text: string): number {
   if (text === '' || !Number.isSafeInteger(value)) throw new Error(`"${text}" is not a number`)
   return value
 }
+
+/** What goes without saying in a scenario, or is told in words of its own, is left out. */
+function isWorthALine(event: RaftEvent): boolean {
+  if (event.type === 'role-changed') return event.role === 'follower' || event.role === 'leader'
+  return !UNTOLD.includes(event.type)
+}
+
+const UNTOLD: readonly RaftEvent['type'][] = [
+  'entries-applied',
+  'message-sent',
+  'message-received',
+  'snapshot-taken',
+  'node-failed',
+]

@@ -8,10 +8,10 @@ import {
   type Position,
   type SnapshotMeta,
   type Stored,
+  tellPosition,
   type Term,
   type TermRun,
 } from '@coracle/raft-core'
-import { place } from './narrate.ts'
 
 /** A snapshot, and the state it stands for: the commands applied so far. */
 export interface StoredState {
@@ -62,7 +62,11 @@ export class ScenarioDisk {
       throw new Error('every log begins with the entry that founds the cluster')
     const commands = terms.slice(1).map((of, at): Entry => {
       const position = { term: of, index: at + 2 }
-      return { ...position, type: 'command', data: new TextEncoder().encode(place(position)) }
+      return {
+        ...position,
+        type: 'command',
+        data: new TextEncoder().encode(tellPosition(position)),
+      }
     })
     this.#entries = [founding, ...commands]
     this.#hardState = { term, votedFor: null, commitIndex: 1 }

@@ -1,5 +1,10 @@
-import type { Message, MessageType, NodeId } from '@coracle/raft-core'
-import { list, place } from './narrate.ts'
+import {
+  type Message,
+  type MessageType,
+  type NodeId,
+  tellMembership,
+  tellPosition,
+} from '@coracle/raft-core'
 
 /** Some of the messages: from one node to another, of one kind; null stands for all. */
 export interface Which {
@@ -27,13 +32,13 @@ function said(message: Message): string {
   switch (message.type) {
     case 'append-entries': {
       const last = message.entries.at(-1)
-      const carried = last === undefined ? 'nothing' : `up to ${place(last)}`
-      return ` after ${place(message.prevLog)}, ${carried}, commit ${message.commitIndex}`
+      const carried = last === undefined ? 'nothing' : `up to ${tellPosition(last)}`
+      return ` after ${tellPosition(message.prevLog)}, ${carried}, commit ${message.commitIndex}`
     }
     case 'append-entries-reply':
       return message.accepted
         ? ` accepts up to ${message.index}`
-        : ` refuses ${message.index}, try ${place(message.hint)}`
+        : ` refuses ${message.index}, try ${tellPosition(message.hint)}`
     case 'commit':
       return ` up to ${message.commitIndex}`
     case 'heartbeat':
@@ -43,11 +48,11 @@ function said(message: Message): string {
       return message.granted ? ' yes' : ' no'
     case 'pre-vote':
     case 'request-vote':
-      return `, log up to ${place(message.lastLog)}`
+      return `, log up to ${tellPosition(message.lastLog)}`
     case 'install-snapshot':
-      return ` up to ${place(message.meta.position)} of ${list(message.meta.membership)}`
+      return ` up to ${tellPosition(message.meta.position)} of ${tellMembership(message.meta.membership)}`
     case 'removed':
-      return ` at ${message.index}, there are ${list(message.membership)}`
+      return ` at ${message.index}, there are ${tellMembership(message.membership)}`
     case 'read-index':
       return ` ${message.id}`
     case 'read-index-reply':
