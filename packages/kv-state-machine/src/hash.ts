@@ -121,6 +121,7 @@ function fieldsOf({ enabled, revision, users, roles }: AuthState): readonly unkn
 /** Puts together what surrounds the value in an entry; the value itself is hashed where it lies. */
 class EntryBytes {
   #bytes = new Uint8Array(256)
+  #view = new DataView(this.#bytes.buffer)
   #at = 0
 
   before(segment: Segment, slot: number): Uint8Array {
@@ -158,7 +159,9 @@ class EntryBytes {
   }
 
   #reserve(bytes: number): void {
-    if (bytes > this.#bytes.length) this.#bytes = new Uint8Array(bytes * 2)
+    if (bytes <= this.#bytes.length) return
+    this.#bytes = new Uint8Array(bytes * 2)
+    this.#view = new DataView(this.#bytes.buffer)
   }
 
   #byte(value: number): void {
@@ -166,7 +169,9 @@ class EntryBytes {
   }
 
   #bigEndian(value: number): void {
-    for (let shift = 56; shift >= 0; shift -= 8) this.#byte(Math.floor(value / 2 ** shift) % 256)
+    this.#view.setUint32(this.#at, Math.floor(value / 2 ** 32))
+    this.#view.setUint32(this.#at + 4, value)
+    this.#at += 8
   }
 
   /** A protobuf field that begins with a varint. */

@@ -80,12 +80,17 @@ export class WatchedMachine implements StateMachine {
       this.#hooks.applied(command)
       this.#hooks.reached(this.#index, this.#fingerprint)
     }
-    const digest = this.inner.digest?.()
-    if (digest !== undefined && this.#index > 0) this.#hooks.digested(this.#index, digest)
+    if (this.#index % strideAt(this.#index) === 0) this.#digest()
     return results
   }
 
+  #digest(): void {
+    const digest = this.inner.digest?.()
+    if (digest !== undefined && this.#index > 0) this.#hooks.digested(this.#index, digest)
+  }
+
   snapshot(): AsyncIterable<Uint8Array> {
+    this.#digest()
     const header: Header = { index: this.#index, fingerprint: this.#fingerprint }
     const text = new TextEncoder().encode(JSON.stringify(header))
     return cutAnywhere(numbered(text.length, text), this.inner.snapshot(), this.#random)
@@ -99,9 +104,16 @@ export class WatchedMachine implements StateMachine {
     this.#index = header.index
     this.#fingerprint = header.fingerprint
     this.#hooks.restored(header.index, header.fingerprint)
-    const digest = this.inner.digest?.()
-    if (digest !== undefined && this.#index > 0) this.#hooks.digested(this.#index, digest)
+    this.#digest()
   }
+}
+
+/** A digest costs as much as there is in the state, so the longer the history, the fewer are taken. */
+const DIGESTS_PER_DOUBLING = 256
+
+/** Digests are taken at the multiples of this: the same for all nodes, so that they can be compared. */
+function strideAt(index: LogIndex): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, index / DIGESTS_PER_DOUBLING)))
 }
 
 async function* cutAnywhere(
