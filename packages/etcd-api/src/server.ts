@@ -149,13 +149,10 @@ function handlersOf({ rpcs, traffic }: EtcdServices): Record<string, Handler> {
   return Object.fromEntries([...rpcs].map(([path, rpc]) => [path, handlerOf(rpc, traffic)]))
 }
 
-/** Base64 makes a third more of bytes; the rest is room for names and spaces. */
-const JSON_OVERHEAD = 2
-
 function gatewayOf({ rpcs, traffic }: EtcdServices, options: EtcdServerOptions): Gateway {
   const { limits, environment } = resolveOptions(options)
-  const maxBodyBytes = JSON_OVERHEAD * (limits.maxRequestBytes + GRPC_OVERHEAD_BYTES)
-  return jsonGateway({ rpcs, traffic, maxBodyBytes, environment })
+  const maxMessageBytes = limits.maxRequestBytes + GRPC_OVERHEAD_BYTES
+  return jsonGateway({ rpcs, traffic, maxMessageBytes, environment })
 }
 
 function grpcLimits(options: EtcdServerOptions): Partial<GrpcLimits> {

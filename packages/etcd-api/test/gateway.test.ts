@@ -4,6 +4,8 @@ import { connect } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Exchange, HttpDuplexCall } from '../src/gateway/http-call.ts'
+import { messageTooLarge } from '../src/gateway/http-errors.ts'
+import type { JsonCodec } from '../src/gateway/json-codec.ts'
 import { gatewayPaths } from '../src/gateway/paths.ts'
 import { allMethods } from '../src/schema.ts'
 import { etcdTests } from './etcd.ts'
@@ -137,12 +139,30 @@ describe('a refusal is a status and JSON for clients of any age', () => {
     expect(JSON.parse(answer.body)).toMatchObject({ code: 12, message: 'Method Not Allowed' })
   })
 
-  test('a body beyond the limit is refused, however it comes', async () => {
-    const answer = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(5 << 20) })
-    expect(answer.json).toMatchObject({ code: 3, message: 'etcdserver: request is too large' })
+  test('a body beyond the limit is refused, by etcd or by what would carry it to etcd', async () => {
     const key = 'A'.repeat(5 << 20)
-    expect((await ask('/v3/kv/range', { key, serializable: true })).status).toBe(400)
-    const large = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(3 << 20) })
+    for (const [path, body] of [
+      ['/v3/kv/put', { key: FOO, value: key }],
+      ['/v3/kv/range', { key, serializable: true }],
+    ] as const) {
+      const { status, json } = await ask(path, body)
+      expect(status).toBe(429)
+      expect(json).toMatchObject({
+        code: 8,
+        message: expect.stringMatching(
+          /^grpc: received message larger than max \(\d+ vs. 2097152\)$/,
+        ),
+      })
+    }
+    const bytes = 9 << 18
+    const carried = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat((bytes / 3) * 4) })
+    const length = bytes + '..foo.....'.length
+    expect(carried.status).toBe(429)
+    expect(carried.json).toMatchObject({
+      message: `grpc: received message larger than max (${length} vs. 2097152)`,
+    })
+    const large = await ask('/v3/kv/put', { key: FOO, value: 'A'.repeat(2.5 * 2 ** 20) })
+    expect(large.status).toBe(400)
     expect(large.json).toMatchObject({ code: 3, message: 'etcdserver: request is too large' })
   })
 
@@ -312,8 +332,13 @@ test('a stream that the server pauses takes no more of its body', () => {
   const request = new PassThrough()
   const response = new EventEmitter()
   const exchange = { request, response } as unknown as Exchange
-  const codec = { decode: (text: string) => ({ text }), encode: () => '' }
-  const call = new HttpDuplexCall(exchange, codec, 100)
+  const codec: JsonCodec = {
+    maxTextBytes: 100,
+    tooLarge: (bytes) => messageTooLarge(bytes, 100),
+    decode: (text) => ({ text }),
+    encode: () => '',
+  }
+  const call = new HttpDuplexCall(exchange, codec)
   const taken: object[] = []
   call.receive({ message: (message) => taken.push(message), end() {} })
   call.pause()

@@ -126,8 +126,8 @@ describe.each([
 
   test('refuses a body beyond the limit, and goes on', async () => {
     const large = await ask(client, '/v3/kv/put', { key: BAR, value: 'A'.repeat(5 << 20) })
-    expect(large.headers[':status']).toBe(400)
-    expect(JSON.parse(large.body)).toMatchObject({ message: 'etcdserver: request is too large' })
+    expect(large.headers[':status']).toBe(429)
+    expect(JSON.parse(large.body)).toMatchObject({ code: 8 })
     expect((await ask(client, '/version')).headers[':status']).toBe(200)
   })
 

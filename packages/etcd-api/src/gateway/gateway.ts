@@ -3,7 +3,7 @@
  * from here directly, without gRPC in between.
  */
 import type { Environment } from '@coracle/raft-core'
-import { requestTooLarge, unexpected } from '../errors.ts'
+import { unexpected } from '../errors.ts'
 import type { Rpc } from '../method.ts'
 import type { Traffic } from '../metrics/rpc-metrics.ts'
 import {
@@ -21,7 +21,7 @@ import {
   notFound,
   notPost,
 } from './http-errors.ts'
-import type { JsonCodec } from './json-codec.ts'
+import { type JsonCodec, textBytesFor } from './json-codec.ts'
 import { gatewayRoutes, isGatewayPath, type Route } from './routes.ts'
 import { type WebSockets, webSockets } from './web-sockets.ts'
 
@@ -29,8 +29,8 @@ export interface GatewayOptions {
   readonly rpcs: ReadonlyMap<string, Rpc>
   /** The JSON of requests and answers is added to it. */
   readonly traffic: Traffic
-  /** The largest request as JSON, in bytes. */
-  readonly maxBodyBytes: number
+  /** The largest request as protobuf, in bytes. */
+  readonly maxMessageBytes: number
   readonly environment: Environment
 }
 
@@ -42,9 +42,9 @@ export interface Gateway {
 }
 
 export function jsonGateway(options: GatewayOptions): Gateway {
-  const routeOf = gatewayRoutes(options.rpcs, options.traffic)
+  const routeOf = gatewayRoutes(options.rpcs, options)
   return {
-    webSockets: webSockets({ routeOf, maxMessageBytes: options.maxBodyBytes }),
+    webSockets: webSockets({ routeOf, maxTextBytes: textBytesFor(options.maxMessageBytes) }),
     serve(path, exchange) {
       if (!isGatewayPath(path)) return false
       const route = routeOf(path)
@@ -58,14 +58,14 @@ export function jsonGateway(options: GatewayOptions): Gateway {
 
 function serveRoute({ rpc, codec }: Route, exchange: Exchange, options: GatewayOptions): void {
   if (rpc.kind === 'duplex') {
-    rpc.call(new HttpDuplexCall(exchange, codec, options.maxBodyBytes))
+    rpc.call(new HttpDuplexCall(exchange, codec))
     return
   }
   const call = new HttpCall(exchange)
   let stopClock = (): void => {}
   const answer = async (): Promise<void> => {
     stopClock = startClock(call, options.environment)
-    const request = codec.decode(await readBody(exchange, options.maxBodyBytes))
+    const request = codec.decode(await readBody(exchange, codec))
     if (rpc.kind === 'unary') {
       const response = await rpc.call(request, call)
       if (!exchange.response.headersSent) sendMessage(exchange, codec.encode(response))
@@ -104,21 +104,21 @@ function roomIn({ exchange: { response } }: HttpCall): Promise<void> {
   })
 }
 
-/** Rejects with "request is too large" and reads no further. */
-function readBody({ request, response }: Exchange, maxBytes: number): Promise<string> {
+/** Of one that is too large for any message, no more is read than shows it. */
+function readBody({ request, response }: Exchange, codec: JsonCodec): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let bytes = 0
     request.on('data', (chunk: Uint8Array) => {
       bytes += chunk.length
-      if (bytes <= maxBytes) {
+      if (bytes <= codec.maxTextBytes) {
         chunks.push(chunk)
         return
       }
       // What is left of the body would be taken for the next request.
       response.setHeader('Connection', 'close')
       request.pause()
-      reject(requestTooLarge)
+      reject(codec.tooLarge(bytes))
     })
     request.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
     request.once('error', reject)

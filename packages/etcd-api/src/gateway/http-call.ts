@@ -91,19 +91,17 @@ export class HttpCall implements Call {
  */
 export class HttpDuplexCall extends HttpCall implements DuplexCall<object, object> {
   readonly #codec: JsonCodec
-  readonly #maxBytes: number
   #hasEnded = false
 
-  constructor(exchange: Exchange, codec: JsonCodec, maxBytes: number) {
+  constructor(exchange: Exchange, codec: JsonCodec) {
     super(exchange)
     this.#codec = codec
-    this.#maxBytes = maxBytes
   }
 
   receive(receiver: Receiver<object>): void {
     const { request } = this.exchange
     const text = new StringDecoder('utf8')
-    const requests = jsonRequests(this.#codec, this.#maxBytes)
+    const requests = jsonRequests(this.#codec)
     request.on('data', (chunk: Uint8Array) =>
       this.#unlessMalformed(() => {
         for (const message of requests.push(text.write(Buffer.from(chunk)))) {

@@ -33,6 +33,14 @@ export const deadlineExceeded: EtcdError = new EtcdError(
   'context deadline exceeded',
 )
 
+/** What gRPC says to the gateway of etcd. Where no more was read than this, the first number is larger. */
+export function messageTooLarge(bytes: number, maxBytes: number): EtcdError {
+  return new EtcdError(
+    Code.RESOURCE_EXHAUSTED,
+    `grpc: received message larger than max (${bytes} vs. ${maxBytes})`,
+  )
+}
+
 export function invalidTimeout(given: string): EtcdError {
   return new EtcdError(Code.INVALID_ARGUMENT, `invalid grpc-timeout: ${given}`)
 }

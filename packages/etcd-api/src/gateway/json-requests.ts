@@ -1,5 +1,4 @@
 /** What a client sends on one stream, cut into the requests of its method. */
-import { requestTooLarge } from '../errors.ts'
 import type { JsonCodec } from './json-codec.ts'
 import { jsonSplitter } from './json-text.ts'
 
@@ -13,13 +12,13 @@ export interface JsonRequests {
   finish(): void
 }
 
-export function jsonRequests(codec: JsonCodec, maxBytes: number): JsonRequests {
+export function jsonRequests(codec: JsonCodec): JsonRequests {
   const splitter = jsonSplitter()
   return {
     *push(text) {
       for (const value of splitter.push(text)) yield codec.decode(value)
       const { rest } = splitter
-      if (rest.length > maxBytes) throw requestTooLarge
+      if (rest.length > codec.maxTextBytes) throw codec.tooLarge(rest.length)
       // No brace that is still to come would make a request of it, so nobody has to wait for one.
       if (/^\s*[^\s{[]/.test(rest)) codec.decode(rest)
     },

@@ -12,11 +12,14 @@ export interface Route {
 /** Null: there is no method at this path. */
 export type RouteOf = (path: string) => Route | null
 
-export function gatewayRoutes(rpcs: ReadonlyMap<string, Rpc>, traffic: Traffic): RouteOf {
+export function gatewayRoutes(
+  rpcs: ReadonlyMap<string, Rpc>,
+  limits: { readonly traffic: Traffic; readonly maxMessageBytes: number },
+): RouteOf {
   const routes = new Map<string, Route>()
   for (const [path, name] of gatewayPaths()) {
     const rpc = rpcs.get(name)
-    if (rpc !== undefined) routes.set(path, { rpc, codec: jsonCodec(rpc.schema, traffic) })
+    if (rpc !== undefined) routes.set(path, { rpc, codec: jsonCodec(rpc.schema, limits) })
   }
   return (path) => routes.get(withoutBeta(path)) ?? null
 }

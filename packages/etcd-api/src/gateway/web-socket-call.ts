@@ -30,15 +30,13 @@ export class WebSocketCall implements DuplexCall<object, object> {
   readonly commonName = undefined
   readonly #open: OpenWebSocket
   readonly #codec: JsonCodec
-  readonly #maxBytes: number
   readonly #listeners: (() => void)[] = []
   #hasBegun = false
   #isOver = false
 
-  constructor(open: OpenWebSocket, codec: JsonCodec, maxBytes: number) {
+  constructor(open: OpenWebSocket, codec: JsonCodec) {
     this.#open = open
     this.#codec = codec
-    this.#maxBytes = maxBytes
     open.webSocket.once('close', () => this.#finish())
   }
 
@@ -61,7 +59,7 @@ export class WebSocketCall implements DuplexCall<object, object> {
   }
 
   receive(receiver: Receiver<object>): void {
-    const requests = jsonRequests(this.#codec, this.#maxBytes)
+    const requests = jsonRequests(this.#codec)
     this.#open.webSocket.on('message', (data: Buffer) => {
       if (this.#isOver) return
       try {

@@ -13,8 +13,8 @@ import { NORMAL_CLOSURE, type OpenWebSocket, WebSocketCall } from './web-socket-
 
 export interface WebSocketsOptions {
   readonly routeOf: RouteOf
-  /** The largest request as JSON, in bytes, and the largest message. */
-  readonly maxMessageBytes: number
+  /** The largest message of a client, in bytes. */
+  readonly maxTextBytes: number
 }
 
 export interface WebSockets {
@@ -26,7 +26,7 @@ export interface WebSockets {
   close(): void
 }
 
-export function webSockets({ routeOf, maxMessageBytes }: WebSocketsOptions): WebSockets {
+export function webSockets({ routeOf, maxTextBytes }: WebSocketsOptions): WebSockets {
   const waiting = new Set<WebSocketCall>()
   let isClosing = false
   const server = new WebSocketServer({
@@ -34,7 +34,7 @@ export function webSockets({ routeOf, maxMessageBytes }: WebSocketsOptions): Web
     clientTracking: false,
     // What is compressed could be anything once it is not.
     perMessageDeflate: false,
-    maxPayload: maxMessageBytes,
+    maxPayload: maxTextBytes,
     // A page that offers a token is to hear that it was understood, but not the token.
     handleProtocols: (protocols) => protocols.has('Bearer') && 'Bearer',
   })
@@ -47,7 +47,7 @@ export function webSockets({ routeOf, maxMessageBytes }: WebSocketsOptions): Web
       open.webSocket.close(NORMAL_CLOSURE)
       return
     }
-    const call = new WebSocketCall(open, route.codec, maxMessageBytes)
+    const call = new WebSocketCall(open, route.codec)
     if (route.rpc.kind === 'duplex') return route.rpc.call(call)
     waiting.add(call)
     call.onceOver(() => waiting.delete(call))
