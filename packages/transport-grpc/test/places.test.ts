@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { checkServerIdentity as defaultCheck, type PeerCertificate } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type GrpcEvent, grpcTransport } from '../src/index.ts'
-import { certify } from './certificate.ts'
+import { certify } from '@coracle/tooling-certificates'
 import { beat, startNode, type TestNode, until } from './nodes.ts'
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
