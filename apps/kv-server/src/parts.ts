@@ -1,8 +1,9 @@
 /** The parts that a configuration asks for. */
 import type { Socket } from 'node:net'
 import { type LevelDbStorage, levelStorage } from '@coracle/storage-level'
-import { type GrpcEvent, type GrpcTransport, grpcTransport } from '@coracle/transport-grpc'
-import { type TcpEvent, type TcpTransport, tcpTransport } from '@coracle/transport-tcp'
+import type { TransportEvent } from '@coracle/raft-core/transport'
+import { type GrpcTransport, grpcTransport } from '@coracle/transport-grpc'
+import { type TcpTransport, tcpTransport } from '@coracle/transport-tcp'
 import type { ServerConfig } from './config.ts'
 import { storageLocation } from './identity.ts'
 import type { Log } from './log.ts'
@@ -30,12 +31,12 @@ export function transportOf(
     listen: config.listenPeers.map(({ isSecure, ...place }) => ({ ...place, secure: isSecure })),
     onHttp,
     ...security.forPeers,
-    trace: (event: TcpEvent | GrpcEvent) => logPeerEvent(log, event),
+    trace: (event: TransportEvent) => logPeerEvent(log, event),
   }
   return config.peerTransport === 'grpc' ? grpcTransport(options) : tcpTransport(options)
 }
 
-function logPeerEvent(log: Log, { type, ...fields }: TcpEvent | GrpcEvent): void {
+function logPeerEvent(log: Log, { type, ...fields }: TransportEvent): void {
   const message = type.replaceAll('-', ' ')
   if (type === 'peer-connected') log.info(fields, message)
   else log.warn(fields, message)

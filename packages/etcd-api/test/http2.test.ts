@@ -9,7 +9,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { certify } from './certificate.ts'
+import { certify } from '@coracle/tooling-certificates'
 import { type Harness, startHarness } from './harness.ts'
 import { base64, http, linesOf } from './http-client.ts'
 

@@ -19,7 +19,7 @@ import {
   type HttpRequest,
   type HttpResponse,
 } from '../src/index.ts'
-import { certify } from './certificate.ts'
+import { certify } from '@coracle/tooling-certificates'
 import { bytes, data, headers, message, rawClient, requestWith } from './raw-client.ts'
 import { until } from './until.ts'
 

@@ -15,7 +15,7 @@ import { connect as connectSecure } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { FrameType } from '../src/frames.ts'
 import { type Call, type GrpcLimits, type GrpcServer, grpcServer } from '../src/index.ts'
-import { certify } from './certificate.ts'
+import { certify } from '@coracle/tooling-certificates'
 import { bytes, data, frame, headers, message, rawClient } from './raw-client.ts'
 import { until } from './until.ts'
 

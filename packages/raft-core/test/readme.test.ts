@@ -33,11 +33,12 @@ test('the README says of every error code whether it happened', async () => {
   for (const code of codes) expect(readme).toContain(`\`${code}\``)
 })
 
-test('the page of the architecture names every file of the protocol and of the node', async () => {
+test('the page of the architecture names every file of the protocol, the node and transport', async () => {
   const page = await textOf('../../apps/docs/architecture.md')
   const files = Object.keys({
     ...import.meta.glob('../src/protocol/*.ts'),
     ...import.meta.glob('../src/node/*.ts'),
+    ...import.meta.glob('../src/transport/*.ts'),
   }).map((path) => path.split('/').at(-1))
   expect(files.length).toBeGreaterThan(40)
   for (const file of files) expect(page).toContain(`\`${file}\``)

@@ -1,23 +1,15 @@
 /** Opening a channel to a peer. */
+import { formatAddress, placeToCall } from '@coracle/raft-core/transport'
 import { type ChannelOptions, Client, credentials, type ChannelCredentials } from '@grpc/grpc-js'
 import { createSecureContext } from 'node:tls'
-import { formatAddress, parseAddress } from './address.ts'
 import type { Resolved, TlsMaterial } from './options.ts'
 
 /** Throws if there is no such address. Each client has a connection of its own. */
 export function openClient(options: Resolved, address: string): Client {
-  const place = parseAddress(address)
-  if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
-  const { secure } = place
-  const { tls, mixed } = options
-  if (secure === true && tls === null)
-    throw new Error(`${address} asks for TLS, and this node has no certificate`)
-  if (secure === false && tls !== null && mixed === null)
-    throw new Error(`${address} is plain, and this node speaks TLS`)
-  const isSecure = tls !== null && (mixed === null || secure === true)
+  const place = placeToCall(address, options)
   return new Client(
     'path' in place ? `unix:${place.path}` : `dns:${formatAddress(place.host, place.port)}`,
-    credentialsOf(isSecure ? tls : null),
+    credentialsOf(place.secure ? options.tls : null),
     channelOptions(options),
   )
 }

@@ -1,4 +1,9 @@
 /** Transport over gRPC: one long-lived stream to each peer. */
-export { type Address, parseAddress, type Place } from './address.ts'
-export type { GrpcEvent, GrpcTransportOptions, Listening, TlsMaterial } from './options.ts'
+export {
+  type Address,
+  type Listening,
+  parseAddress,
+  type Place,
+} from '@coracle/raft-core/transport'
+export type { GrpcEvent, GrpcTransportOptions, TlsMaterial } from './options.ts'
 export { type GrpcTransport, grpcTransport } from './transport.ts'

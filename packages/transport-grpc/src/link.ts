@@ -1,13 +1,13 @@
 /** The way to one peer: a stream that is opened again and again, and a queue with a limit. */
 import type { Message, NodeId } from '@coracle/raft-core'
 import { encodeMessage } from '@coracle/raft-core/codec'
+import { AddressRotation, Backoff } from '@coracle/raft-core/transport'
 import type { Client, ClientDuplexStream } from '@grpc/grpc-js'
 import { openClient } from './dial.ts'
 import { FRAME_HEADER_BYTES, seal } from './frame.ts'
 import { helloMetadata, objectionToAnswer } from './handshake.ts'
 import type { Resolved } from './options.ts'
 import { type Bytes, MESSAGES } from './service.ts'
-import { Turns } from './turns.ts'
 
 /** How often a sender is told that its messages are lost, at most. */
 const LOST_EVERY_MS = 100
@@ -26,13 +26,13 @@ export class Link {
   readonly peer: NodeId
   /** All that there are, as it was given. */
   readonly address: string
-  readonly #turns: Turns
+  readonly #addresses: AddressRotation
+  readonly #backoff: Backoff
   readonly #options: Resolved
   readonly #onLost: (peer: NodeId) => void
   #attempt: Attempt | null = null
   #closed = false
   #retry: NodeJS.Timeout | null = null
-  #attempts = 0
   #why: string | null = null
   #refused: string | null = null
   #lostAt = -Infinity
@@ -40,7 +40,8 @@ export class Link {
   constructor(peer: NodeId, address: string, options: Resolved, onLost: (peer: NodeId) => void) {
     this.peer = peer
     this.address = address
-    this.#turns = new Turns(address)
+    this.#addresses = new AddressRotation(address)
+    this.#backoff = new Backoff(options)
     this.#options = options
     this.#onLost = onLost
   }
@@ -57,7 +58,7 @@ export class Link {
 
   /** The peer's addresses, beginning with the one that is best known to work. */
   addresses(): readonly string[] {
-    return this.#turns.inOrder()
+    return this.#addresses.inOrder()
   }
 
   /** The peer has just called us, so it is there: no reason to wait any longer. */
@@ -91,7 +92,7 @@ export class Link {
 
   #call(): Attempt {
     const { id: from, cluster, handshakeTimeoutMs } = this.#options
-    const address = this.#turns.current
+    const address = this.#addresses.current
     const client = openClient(this.#options, address)
     const { path, requestSerialize, responseDeserialize } = MESSAGES
     const metadata = helloMetadata({ cluster, from, to: this.peer })
@@ -130,9 +131,9 @@ export class Link {
     if (attempt !== this.#attempt) return
     attempt.established = true
     clearTimeout(attempt.deadline)
-    this.#attempts = 0
+    this.#backoff.reset()
     this.#why = null
-    this.#turns.worked()
+    this.#addresses.worked()
     const { peer } = this
     this.#options.trace({ type: 'peer-connected', peer, address: attempt.address })
   }
@@ -155,7 +156,7 @@ export class Link {
 
   #failed(reason: string): void {
     if (this.#closed) return
-    const why = this.#turns.failed(reason)
+    const why = this.#addresses.failed(reason)
     if (why === null) this.open()
     else this.#retryLater(why, this.address)
   }
@@ -167,15 +168,7 @@ export class Link {
       this.#why = why
       this.#options.trace({ type: 'peer-unreachable', peer: this.peer, address, why })
     }
-    this.#retry = setTimeout(() => this.open(), this.#backoffMs())
-  }
-
-  /** Doubles with every attempt. Half of it is chance, so that peers do not call all at once. */
-  #backoffMs(): number {
-    const { minReconnectMs, maxReconnectMs } = this.#options
-    const most = Math.min(maxReconnectMs, minReconnectMs * 2 ** Math.min(this.#attempts, 30))
-    this.#attempts += 1
-    return (most * (1 + Math.random())) / 2
+    this.#retry = setTimeout(() => this.open(), this.#backoff.nextMs(Math.random()))
   }
 
   #encode(message: Message): Uint8Array | null {

@@ -1,5 +1,6 @@
 /** Taking calls: only from members of this cluster that look for this node. */
 import type { NodeId } from '@coracle/raft-core'
+import { formatPlace } from '@coracle/raft-core/transport'
 import {
   type handleBidiStreamingCall,
   Server,
@@ -7,7 +8,6 @@ import {
   status,
 } from '@grpc/grpc-js'
 import type { SecureContextOptions } from 'node:tls'
-import { formatPlace } from './address.ts'
 import { sharedOptions } from './dial.ts'
 import { agreedVersion, readHello, welcomeMetadata } from './handshake.ts'
 import type { Resolved } from './options.ts'

@@ -1,4 +1,5 @@
 /** One port for gRPC and for HTTP/1, told apart by the first bytes of a connection. */
+import { formatAddress, type Place } from '@coracle/raft-core/transport'
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
 import { createServer, type Server as Listener, type Socket } from 'node:net'
 import {
@@ -7,7 +8,6 @@ import {
   Server as SecureListener,
   type TLSSocket,
 } from 'node:tls'
-import { formatAddress, type Place } from './address.ts'
 import type { Resolved, TlsMaterial } from './options.ts'
 
 export interface SharedPort {

@@ -2,16 +2,17 @@ import type { Transport } from '@coracle/raft-core'
 import { transportConformance } from '@coracle/raft-core/conformance'
 import { test } from 'vitest'
 import { type GrpcTransport, grpcTransport } from '../src/index.ts'
+import { placeAt, vacantAddress } from './nodes.ts'
 
 transportConformance({
   test: (name, body) => test(name, body, 20_000),
   floodMessages: 600,
+  vacantAddress,
   open: async () => {
     const transports = new Map<Transport, GrpcTransport>()
     return {
       transport(id, address = '127.0.0.1:0') {
-        const [host = '', port] = address.split(':')
-        const listen = { host, port: Number(port) }
+        const listen = address.split(',').map(placeAt)
         const transport = grpcTransport({ id, cluster: 'test', listen, maxQueuedBytes: 32 << 20 })
         transports.set(transport, transport)
         return transport

@@ -7,6 +7,8 @@ import {
   type Metadata,
   type StatusObject,
 } from '@grpc/grpc-js'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { expect, onTestFinished } from 'vitest'
 import { FRAME_HEADER_BYTES, seal } from '../src/frame.ts'
 import { type Hello, helloMetadata } from '../src/handshake.ts'
@@ -15,6 +17,7 @@ import {
   type GrpcTransport,
   grpcTransport,
   type GrpcTransportOptions,
+  type Listening,
 } from '../src/index.ts'
 import { type Bytes, MESSAGES, SNAPSHOT } from '../src/service.ts'
 
@@ -55,6 +58,22 @@ export async function startNode(
   const address = transport.address()
   const port = Number(address.split(':').at(-1))
   return { transport, address, port, events, received, unreachable }
+}
+
+/** `host:port`, as a place to listen at. */
+export function placeAt(address: string): Listening {
+  const [host = '', port] = address.split(':')
+  return { host, port: Number(port) }
+}
+
+/** A port at which nobody listens. */
+export async function vacantAddress(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const bound = server.address()
+  server.close()
+  await once(server, 'close')
+  return `127.0.0.1:${typeof bound === 'object' ? bound?.port : ''}`
 }
 
 /** Waits for it, with a deadline. */

@@ -1,8 +1,8 @@
 /** Calling a peer: connect, shake hands, or say why not. */
 import type { NodeId } from '@coracle/raft-core'
+import { placeToCall } from '@coracle/raft-core/transport'
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectSecure } from 'node:tls'
-import { parseAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import { MAGIC } from './frame.ts'
 import {
@@ -39,16 +39,11 @@ export async function dial(
   return connection
 }
 
-function openSocket({ tls, mixed }: Resolved, address: string): Socket {
-  const place = parseAddress(address)
-  if (place === null) throw new Error(`${address} is not an address: host:port is wanted`)
-  const { secure, ...where } = place
-  if (secure === true && tls === null)
-    throw new Error(`${address} asks for TLS, and this node has no certificate`)
-  if (secure === false && tls !== null && mixed === null)
-    throw new Error(`${address} is plain, and this node speaks TLS`)
-  const isSecure = tls !== null && (mixed === null || secure === true)
-  return isSecure ? connectSecure({ ...tls, ...tls.whenCalling, ...where }) : connectPlain(where)
+function openSocket(options: Resolved, address: string): Socket {
+  const { secure, ...where } = placeToCall(address, options)
+  if (!secure) return connectPlain(where)
+  const { tls } = options
+  return connectSecure({ ...tls, ...tls?.whenCalling, ...where })
 }
 
 function shakeHands(connection: Connection, options: Resolved, call: Call): Promise<void> {

@@ -1,11 +1,11 @@
 /** The way to one peer: a connection that is opened again and again, and a queue with a limit. */
 import type { Message, NodeId } from '@coracle/raft-core'
 import { encodeMessage } from '@coracle/raft-core/codec'
+import { AddressRotation, Backoff } from '@coracle/raft-core/transport'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { FRAME_HEADER_BYTES, seal } from './frame.ts'
 import type { Resolved } from './options.ts'
-import { Turns } from './turns.ts'
 
 /** How often a sender is told that its messages are lost, at most. */
 const LOST_EVERY_MS = 100
@@ -14,13 +14,13 @@ export class Link {
   readonly peer: NodeId
   /** All that there are, as it was given. */
   readonly address: string
-  readonly #turns: Turns
+  readonly #addresses: AddressRotation
+  readonly #backoff: Backoff
   readonly #options: Resolved
   readonly #onLost: (peer: NodeId) => void
   readonly #over = new AbortController()
   #connection: Connection | null = null
   #retry: NodeJS.Timeout | null = null
-  #attempts = 0
   #why: string | null = null
   #refused: string | null = null
   #lostAt = -Infinity
@@ -28,7 +28,8 @@ export class Link {
   constructor(peer: NodeId, address: string, options: Resolved, onLost: (peer: NodeId) => void) {
     this.peer = peer
     this.address = address
-    this.#turns = new Turns(address)
+    this.#addresses = new AddressRotation(address)
+    this.#backoff = new Backoff(options)
     this.#options = options
     this.#onLost = onLost
   }
@@ -37,7 +38,7 @@ export class Link {
   open(): void {
     this.#retry = null
     const { peer } = this
-    const address = this.#turns.current
+    const address = this.#addresses.current
     dial(this.#options, { peer, address, purpose: 'messages' }, this.#over.signal).then(
       (connection) => this.#connected(connection, address),
       (error: unknown) => this.#failed(error),
@@ -46,7 +47,7 @@ export class Link {
 
   /** The peer's addresses, beginning with the one that is best known to work. */
   addresses(): readonly string[] {
-    return this.#turns.inOrder()
+    return this.#addresses.inOrder()
   }
 
   /** The peer has just called us, so it is there: no reason to wait any longer. */
@@ -96,9 +97,9 @@ export class Link {
   #connected(connection: Connection, address: string): void {
     if (this.#over.signal.aborted) return connection.destroy(this.#over.signal.reason)
     this.#connection = connection
-    this.#attempts = 0
+    this.#backoff.reset()
     this.#why = null
-    this.#turns.worked()
+    this.#addresses.worked()
     this.#options.trace({ type: 'peer-connected', peer: this.peer, address })
     connection.onClosed((why) => {
       this.#connection = null
@@ -109,7 +110,7 @@ export class Link {
 
   #failed(error: unknown): void {
     if (this.#over.signal.aborted) return
-    const why = this.#turns.failed(error instanceof Error ? error.message : String(error))
+    const why = this.#addresses.failed(error instanceof Error ? error.message : String(error))
     if (why === null) this.open()
     else this.#retryLater(why, this.address)
   }
@@ -121,15 +122,7 @@ export class Link {
       this.#why = why
       this.#options.trace({ type: 'peer-unreachable', peer: this.peer, address, why })
     }
-    this.#retry = setTimeout(() => this.open(), this.#backoffMs())
-  }
-
-  /** Doubles with every attempt. Half of it is chance, so that peers do not call all at once. */
-  #backoffMs(): number {
-    const { minReconnectMs, maxReconnectMs } = this.#options
-    const most = Math.min(maxReconnectMs, minReconnectMs * 2 ** Math.min(this.#attempts, 30))
-    this.#attempts += 1
-    return (most * (1 + Math.random())) / 2
+    this.#retry = setTimeout(() => this.open(), this.#backoff.nextMs(Math.random()))
   }
 
   /** Tells of lost messages, now and then, and never from within `send`. */

@@ -1,6 +1,7 @@
 /** Taking calls: only from members of this cluster that look for this node. */
 import type { NodeId } from '@coracle/raft-core'
 import { CodecError } from '@coracle/raft-core/codec'
+import { formatAddress, formatPlace, type Place } from '@coracle/raft-core/transport'
 import { createServer as createPlainServer, type Server, type Socket } from 'node:net'
 import {
   createServer as createSecureServer,
@@ -8,7 +9,6 @@ import {
   Server as SecureServer,
   type TLSSocket,
 } from 'node:tls'
-import { formatAddress, formatPlace, type Place } from './address.ts'
 import { Connection } from './connection.ts'
 import { MAGIC, ProtocolError } from './frame.ts'
 import {

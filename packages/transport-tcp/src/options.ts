@@ -1,7 +1,14 @@
 import type { NodeId } from '@coracle/raft-core'
+import {
+  checkNames,
+  type Listening,
+  type Place,
+  placesToListen,
+  resolveNumbers,
+  type TransportEvent,
+} from '@coracle/raft-core/transport'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, SecureContextOptions, TLSSocket } from 'node:tls'
-import type { Place } from './address.ts'
 
 /** A node's certificate and whom it trusts. Peers must show a certificate too, unless told otherwise. */
 export interface TlsMaterial extends SecureContextOptions {
@@ -19,24 +26,7 @@ export interface TlsMaterial extends SecureContextOptions {
 }
 
 /** What is worth a line in a log. A failure that lasts is told once, not at every attempt. */
-export type TcpEvent =
-  | { readonly type: 'peer-connected'; readonly peer: NodeId; readonly address: string }
-  | {
-      readonly type: 'peer-unreachable'
-      readonly peer: NodeId
-      readonly address: string
-      readonly why: string
-    }
-  /** Somebody connected who is no peer, or broke the rules. */
-  | { readonly type: 'connection-refused'; readonly remote: string; readonly why: string }
-  /** A message that can never be sent: too large, or against the rules of its type. */
-  | { readonly type: 'message-refused'; readonly peer: NodeId; readonly why: string }
-
-/** Where to listen. With port 0 the system chooses: see `address()`. */
-export type Listening = Place & {
-  /** Whether TLS is spoken here, in a cluster that is `mixed`. Default: as it says there. */
-  readonly secure?: boolean
-}
+export type TcpEvent = TransportEvent
 
 export interface TcpTransportOptions {
   readonly id: NodeId
@@ -98,35 +88,12 @@ const NUMBERS = {
   maxReconnectMs: 1_000,
 }
 
-/** A length on the wire has 32 bits. */
-const MOST = 0x7f_ff_ff_ff
-
 /** Fills in the defaults. Throws a RangeError that names the option that is wrong. */
 export function resolveOptions(options: TcpTransportOptions): Resolved {
-  const numbers = { ...NUMBERS }
-  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
-    const value = options[name] ?? NUMBERS[name]
-    if (!Number.isSafeInteger(value) || value < 1 || value > MOST)
-      throw new RangeError(`${name} must be a whole number from 1 to ${MOST}, not ${value}`)
-    numbers[name] = value
-  }
-  if (numbers.maxReconnectMs < numbers.minReconnectMs)
-    throw new RangeError('maxReconnectMs must not be less than minReconnectMs')
-  for (const name of ['id', 'cluster'] as const) {
-    const bytes = new TextEncoder().encode(options[name]).byteLength
-    if (bytes < 1 || bytes > 255)
-      throw new RangeError(`${name} must have 1 to 255 bytes, not ${bytes}`)
-  }
-  const { id, cluster, listen, tls = null, mixed = null, onHttp = null } = options
+  checkNames(options)
+  const { id, cluster, tls = null, mixed = null, onHttp = null } = options
   const { trace = (): void => {} } = options
-  const places = [listen].flat().map((place) => ({ ...place, secure: isSecure(place, options) }))
-  if (places.length === 0) throw new RangeError('listen must name at least one place')
-  return { id, cluster, listen: places, tls, mixed, onHttp, trace, ...numbers }
-}
-
-function isSecure({ secure }: Listening, { tls, mixed }: TcpTransportOptions): boolean {
-  if (secure === true && tls === undefined)
-    throw new RangeError('listen asks for TLS, and there is no certificate: set tls')
-  if (tls === undefined) return false
-  return mixed === undefined || (secure ?? mixed.listen === 'tls')
+  const listen = placesToListen(options.listen, { tls, mixed })
+  const numbers = resolveNumbers(options, NUMBERS)
+  return { id, cluster, listen, tls, mixed, onHttp, trace, ...numbers }
 }

@@ -1,10 +1,12 @@
 /** What the tests of a live listener share: nodes that remember, and callers that do as they like. */
 import type { Message, Transport } from '@coracle/raft-core'
-import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished } from 'vitest'
 import { FRAME_HEADER_BYTES, MAGIC, seal } from '../src/frame.ts'
 import { encodeHello, type Purpose } from '../src/handshake.ts'
 import {
+  type Listening,
   type TcpEvent,
   type TcpTransport,
   tcpTransport,
@@ -48,6 +50,22 @@ export async function startNode(
   const address = transport.address()
   const port = Number(address.split(':').at(-1))
   return { transport, address, port, events, received, unreachable }
+}
+
+/** `host:port`, as a place to listen at. */
+export function placeAt(address: string): Listening {
+  const [host = '', port] = address.split(':')
+  return { host, port: Number(port) }
+}
+
+/** A port at which nobody listens. */
+export async function vacantAddress(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const bound = server.address()
+  server.close()
+  await once(server, 'close')
+  return `127.0.0.1:${typeof bound === 'object' ? bound?.port : ''}`
 }
 
 /** Waits for it, with a deadline. */

@@ -322,6 +322,8 @@ test.each([
   { maxQueuedBytes: 0 },
   { keepaliveMs: Number.NaN },
   { minReconnectMs: 100, maxReconnectMs: 99 },
+  { listen: [] },
+  { listen: { host: '127.0.0.1', port: 0, secure: true } },
 ])('options out of range are refused: %j', async (options) => {
   await expect(startNode('b', options)).rejects.toThrow(RangeError)
 })

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { get } from 'node:https'
 import { describe, expect, test } from 'vitest'
-import { certify } from './certificate.ts'
+import { certify } from '@coracle/tooling-certificates'
 import { beat, call, hello, refusals, startNode, type TestNode, until } from './nodes.ts'
 
 const a = certify('a', '127.0.0.1')

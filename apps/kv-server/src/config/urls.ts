@@ -1,6 +1,6 @@
 /** URLs in flags: where to listen, and where others connect. */
 import { isIP } from 'node:net'
-import type { Place } from '@coracle/transport-tcp'
+import type { Place } from '@coracle/raft-core/transport'
 import type { Settings } from '../flags.ts'
 import { UsageError } from '../usage.ts'
 

@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { ForwardedAnswer, ForwardedCall } from '@coracle/etcd-api'
 import type { ConnectionOptions } from 'node:tls'
-import { parseAddress } from '@coracle/transport-tcp'
+import { parseAddress } from '@coracle/raft-core/transport'
 import { urlsOfAddress } from './addresses.ts'
 import {
   CLUSTER_HEADER,

@@ -386,7 +386,7 @@ async function stable(measure: () => number): Promise<void> {
   }
 }
 
-function opening(): InstallSnapshot {
+export function opening(): InstallSnapshot {
   const membership = bootstrapMembership([
     { id: 'a', address: 'somewhere:1' },
     { id: 'b', address: 'http://[::1]:2380' },
@@ -395,14 +395,14 @@ function opening(): InstallSnapshot {
   return { type: 'install-snapshot', from: 'a', to: 'b', term: 4, meta }
 }
 
-interface Collected {
+export interface Collected {
   message: InstallSnapshot | null
   readonly chunks: Uint8Array[]
   ended: 'ended' | 'failed' | null
 }
 
 /** Has the member keep what the next snapshot brings. */
-function collect(member: Member): Collected {
+export function collect(member: Member): Collected {
   const collected: Collected = { message: null, chunks: [], ended: null }
   member.onSnapshot = async (message, open) => {
     collected.message = message
@@ -434,7 +434,7 @@ function whole(chunks: AsyncIterable<Uint8Array>): OpenSnapshot {
   return async () => ({ offset: 0, chunks })
 }
 
-async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+export async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* chunks
 }
 
@@ -491,7 +491,7 @@ function latch(): { readonly open: () => void; readonly opened: Promise<void> } 
   return { open: () => gate.abort(), opened }
 }
 
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
+export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(chunks.reduce((total, chunk) => total + chunk.length, 0))
   let at = 0
   for (const chunk of chunks) {
@@ -501,6 +501,6 @@ function joined(chunks: readonly Uint8Array[]): Uint8Array {
   return bytes
 }
 
-function forever(): { readonly signal: AbortSignal } {
+export function forever(): { readonly signal: AbortSignal } {
   return { signal: new AbortController().signal }
 }

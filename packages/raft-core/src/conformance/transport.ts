@@ -2,6 +2,7 @@
 import type { AppendEntries, Message } from '../messages.ts'
 import type { Entry } from '../types.ts'
 import { check, checkEqual, seededBytes, type TestFunction } from './check.ts'
+import { addressTests } from './transport-addresses.ts'
 import {
   eventually,
   heartbeat,
@@ -14,12 +15,18 @@ import { snapshotTests } from './transport-snapshots.ts'
 
 export type { TransportNetwork } from './transport-cluster.ts'
 
+/** What the suite needs to know of a transport. What is optional here decides which areas are tested. */
 export interface TransportConformance {
   /** Registers a test, as the runner of your choice does. */
   readonly test: TestFunction
   readonly open: () => Promise<TransportNetwork>
   /** So many messages of 64 KiB, sent in one go, are more than a transport holds for one peer. */
   readonly floodMessages: number
+  /**
+   * An address at which nobody is, for a transport whose addresses may be several, with commas between
+   * them: of a peer, and of a node that listens.
+   */
+  readonly vacantAddress?: () => Promise<string>
 }
 
 /** Registers the tests that hold a transport to its contract. They hold no Raft. */
@@ -38,6 +45,7 @@ export function transportConformance(conformance: TransportConformance): void {
   lossTests(promise, conformance.floodMessages)
   peerTests(promise)
   snapshotTests(promise)
+  if (conformance.vacantAddress !== undefined) addressTests(promise, conformance.vacantAddress)
 }
 
 function startTests(promise: Promised): void {

@@ -1,14 +1,13 @@
-/** The addresses of one peer: one is in use for as long as it works, and then it is the next one's turn. */
-import { addressesIn } from './address.ts'
-
-export class Turns {
+/** The addresses of one peer: one is in use for as long as it works, and then the next one is. */
+export class AddressRotation {
   readonly #addresses: readonly string[]
   #at = 0
   /** Why each failed since one of them worked, or since all were tried. */
   #failures: string[] = []
 
+  /** Several stand in one text, with commas between them, in the order in which they are tried. */
   constructor(address: string) {
-    this.#addresses = addressesIn(address)
+    this.#addresses = address.split(',')
   }
 
   get current(): string {

@@ -1,5 +1,3 @@
-import { isIPv6 } from 'node:net'
-
 /** Where somebody listens: at a port, or at a socket in the file system. */
 export type Place =
   /** A name or an IP address; an IPv6 address stands here without its brackets. */
@@ -12,6 +10,9 @@ export type Address = Place & {
 
 const FORM = /^(?:(https?):\/\/)?(?:\[([^\]]+)\]|([^\s:/?#[\]@]+)):(\d{1,5})\/?$/
 const SOCKET_FORM = /^(unixs?):\/\/([^\s,]+)$/
+
+/** An address and the zone that it may name, as in `fe80::1%eth0` (RFC 4007). */
+const IPV6_FORM = /^([\da-f:.]+)(?:%[\da-z.:-]+)?$/i
 
 /**
  * Reads `host:port`, or a URL as etcd writes it: `http://host:port`, `https://[::1]:2380`,
@@ -28,15 +29,16 @@ export function parseAddress(text: string): Address | null {
   return { host, port, secure: scheme === undefined ? null : scheme === 'https' }
 }
 
-/** The addresses of a peer that has several, in the order in which they are tried. */
-export function addressesIn(text: string): readonly string[] {
-  return text.split(',')
-}
-
 export function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 export function formatPlace(place: Place): string {
   return 'path' in place ? `unix://${place.path}` : formatAddress(place.host, place.port)
+}
+
+/** Answers as `isIPv6` of Node does. URLs know the form as well, but no zones. */
+function isIPv6(text: string): boolean {
+  const [, address] = IPV6_FORM.exec(text) ?? []
+  return address !== undefined && URL.canParse(`http://[${address}]`)
 }
