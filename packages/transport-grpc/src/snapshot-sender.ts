@@ -33,16 +33,18 @@ export async function sendSnapshot(options: Resolved, sending: Sending): Promise
   let failure: unknown = null
   for (const address of sending.addresses) {
     sending.signal.throwIfAborted()
-    const client = openClient(options, address)
-    const call = new Call(client, options, sending.message)
+    let client: Client | null = null
+    let call: Call | null = null
     try {
+      client = openClient(options, address)
+      call = new Call(client, options, sending.message)
       return await sendBy(call, sending)
     } catch (error) {
       // Whoever answered was the right one, and had its chance.
-      if (call.isGreeted || sending.signal.aborted) throw error
+      if (call?.isGreeted === true || sending.signal.aborted) throw error
       failure = error
     } finally {
-      client.close()
+      client?.close()
     }
   }
   throw failure

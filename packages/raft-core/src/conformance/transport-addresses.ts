@@ -23,6 +23,15 @@ export function addressTests(promise: Promised, vacantAddress: () => Promise<str
     checkEqual(joined(received.chunks), SNAPSHOT, 'the snapshot')
   })
 
+  promise('what is no address is passed over like one at which nobody is', async (cluster) => {
+    const addresses = [await vacantAddress(), 'no address', cluster.address('b')]
+    const d = await callerOf(cluster, 'b', addresses)
+    const received = collect(cluster.b)
+    await sendSnapshot(d)
+    checkEqual(joined(received.chunks), SNAPSHOT, 'the snapshot')
+    await cluster.reached('d', 'b')
+  })
+
   promise('another node at one of the addresses is not taken for the peer', async (cluster) => {
     const { b, c } = cluster
     const d = await callerOf(cluster, 'b', [cluster.address('c'), cluster.address('b')])

@@ -109,7 +109,10 @@ export interface RaftNode<Result = unknown> extends AsyncDisposable {
    */
   replaceMember(replacement: Replacement, options?: Waiting): Promise<Membership>
 
-  /** Takes a snapshot now and forgets the log that it covers. Answers with what it covers. */
+  /**
+   * Takes a snapshot now and forgets the log that it covers. Answers with what it covers: all that is
+   * applied when it is asked for, and if the newest one does so already, with that.
+   */
   snapshot(options?: Waiting): Promise<SnapshotMeta>
 
   /** What this node knows at this moment, without asking anybody. */

@@ -76,11 +76,18 @@ export class SnapshotTaker {
     if (this.#isDue()) this.#lifetime.spawn(this.#take())
   }
 
-  /** Takes one as soon as nothing else is done with the state, or with a snapshot. */
+  /**
+   * The newest one as soon as it covers all that is applied now; one is taken for that unless somebody
+   * else's is enough, and waits until nothing else is done with the state, or with a snapshot.
+   */
   async takeSoon({ signal }: Waiting): Promise<SnapshotMeta> {
+    const { appliedIndex } = this.#raft
     const begun = await this.#turns.eventually(() => {
-      if (this.#raft.appliedIndex === 0)
+      if (appliedIndex === 0)
         throw new RaftError('UNAVAILABLE', 'there is nothing to take a snapshot of yet')
+      const { newest } = this.#store
+      if (newest !== null && newest.position.index >= appliedIndex)
+        return { taking: Promise.resolve(newest) }
       if (!this.#canTake) return null
       const taking = this.#take()
       this.#lifetime.spawn(taking)

@@ -80,14 +80,24 @@ describe('taking snapshots', () => {
     expect(node.status().snapshotIndex).toBe(node.status().lastIndex)
   })
 
-  test('two that are asked for at once are written one after the other', async () => {
+  test('all who ask while one is written share the next, and nothing new is no reason for one', async () => {
     await using world = await World.of(['a'])
+    const { node, storage, events } = world.at('a')
+    const taken = (): number => events.filter(({ type }) => type === 'snapshot-taken').length
     await proposeAll(world, 'a', 3)
-    const outcomes = [1, 2, 3].map(() => watchOutcome(world.at('a').node.snapshot()))
+    storage.snapshotWrites.isShut = true
+    const first = watchOutcome(node.snapshot())
+    await proposeAll(world, 'a', 2)
+    const others = [1, 2, 3].map(() => watchOutcome(node.snapshot()))
+    storage.snapshotWrites.open()
     await world.settle()
-    for (const outcome of outcomes)
-      expect(outcome.value()).toMatchObject({ position: { index: 5 } })
-    expect(world.at('a').events.some(({ type }) => type === 'node-failed')).toBe(false)
+    expect(first.value()).toMatchObject({ position: { index: 5 } })
+    for (const outcome of others) expect(outcome.value()).toMatchObject({ position: { index: 7 } })
+    expect(taken()).toBe(2)
+    const again = watchOutcome(node.snapshot())
+    await world.settle()
+    expect(again.value()).toMatchObject({ position: { index: 7 } })
+    expect(taken()).toBe(2)
   })
 
   test('a snapshot holds the state as it was, whatever is applied while it is written', async () => {
