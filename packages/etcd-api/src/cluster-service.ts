@@ -2,10 +2,11 @@
 import type { Membership } from '@coracle/raft-core'
 import type { ServiceContext } from './context.ts'
 import { type EtcdId, nodeIdOf } from './ids.ts'
-import { toUnsigned } from './int64.ts'
+import { type Int64, toUnsigned } from './int64.ts'
 import type { Declared, LeaderCalls } from './leader-calls.ts'
 import { memberChanges } from './member-changes.ts'
 import { describeMembers, wireMember } from './members.ts'
+import type { Promotions } from './metrics/promotion-metrics.ts'
 import { type Method, unary } from './method.ts'
 import type { Cancellable } from './call.ts'
 import * as errors from './errors.ts'
@@ -14,9 +15,11 @@ import type * as wire from './wire.ts'
 export function clusterService(
   context: ServiceContext,
   calls: LeaderCalls,
+  promotions: Promotions,
 ): Record<string, Method> {
   const changes = memberChanges(context)
   const members = (membership: Membership): wire.Member[] => membersOf(context, membership)
+  const promote = async (id: Int64): Promise<Membership> => changes.promote(nodeOf(toUnsigned(id)))
   // Answers about the cluster carry no revision.
   const header = (): wire.ResponseHeader => context.header(0)
   return {
@@ -46,7 +49,7 @@ export function clusterService(
       },
     ),
     MemberPromote: calls.method(declared('MemberPromote'), async ({ ID }: wire.MemberId) => {
-      const membership = await changes.promote(nodeOf(toUnsigned(ID)))
+      const membership = await promotions.count(promote(ID))
       return { header: header(), members: members(membership) }
     }),
   }

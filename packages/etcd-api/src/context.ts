@@ -14,7 +14,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
-import { type PendingRequests, pendingRequests, type Tally } from './pending.ts'
+import { noTally, type PendingRequests, pendingRequests, type Tally } from './pending.ts'
 import { simpleTokens } from './simple-tokens.ts'
 import type { Tokens } from './tokens.ts'
 import type { ResponseHeader } from './wire.ts'
@@ -65,8 +65,8 @@ class Context implements ServiceContext {
   readonly tokens: Tokens
   readonly gate: Gate
   readonly raising = new Set<string>()
-  readonly proposals: Tally = { pending: 0, failed: 0 }
-  readonly reads: Tally = { pending: 0, failed: 0 }
+  readonly proposals: Tally = noTally()
+  readonly reads: Tally = noTally()
   readonly #node: EtcdNode
   readonly #pending: PendingRequests
   readonly #clusterId: Int64

@@ -297,6 +297,11 @@ export function timeoutError(context: FailureContext): EtcdError {
   return context.leaderChanged ? timeoutLeaderFailure : timeout
 }
 
+/** Whether it is what {@link timeoutError} gives. */
+export function isTimeout(error: EtcdError): boolean {
+  return error === timeout || error === timeoutLeaderFailure
+}
+
 /** A defect: told as gRPC tells of errors without a status, and never with a stack. */
 export function unexpected(error: unknown): EtcdError {
   if (error instanceof EtcdError) return error

@@ -18,6 +18,8 @@ import type * as wire from './wire.ts'
 /** The service, and what goes on behind it: leases end by themselves as long as it is not disposed. */
 export interface LeaseService extends Disposable {
   readonly methods: Record<string, Method>
+  /** How many leases this member has ended as the leader. */
+  readonly expired: number
 }
 
 export function leaseService(context: ServiceContext): LeaseService {
@@ -33,6 +35,9 @@ export function leaseService(context: ServiceContext): LeaseService {
       LeaseKeepAlive: duplex(keepAlive(context, batches)),
       LeaseTimeToLive: unary(timeToLive(context, clock)),
       LeaseLeases: unary(() => leases(context, clock)),
+    },
+    get expired() {
+      return leader.expired
     },
     [Symbol.dispose]() {
       batches[Symbol.dispose]()

@@ -6,7 +6,12 @@
  * renewed before its revocation came to be applied stays. A client that was told of a renewal can
  * therefore never find the lease gone before its time.
  */
-import { encodeCommand, type KvCommand, type LeaseCheckpoint } from '@coracle/kv-state-machine'
+import {
+  encodeCommand,
+  type KvCommand,
+  type KvResult,
+  type LeaseCheckpoint,
+} from '@coracle/kv-state-machine'
 import type { Term } from '@coracle/raft-core'
 import { type DueQueue, dueQueue } from './due-queue.ts'
 import type { LeaseClock, TimedLease } from './lease-clock.ts'
@@ -31,9 +36,14 @@ const CHECKPOINTS_PER_LOOK = 1_000
 const LEAST_CHECKPOINT_MS = 5_000
 const MOST_CHECKPOINT_MS = 300_000
 
+export interface Lessor extends Disposable {
+  /** How many leases it has ended. */
+  readonly expired: number
+}
+
 /** Does the leader's duty whenever the node leads, until it is disposed. */
-export function lessor(options: LessorOptions, clock: LeaseClock): Disposable {
-  return new Lessor(options, clock)
+export function lessor(options: LessorOptions, clock: LeaseClock): Lessor {
+  return new Leading(options, clock)
 }
 
 /** When the leader has to look at a lease next, and what it had seen when it decided that. */
@@ -47,7 +57,8 @@ interface Work {
   readonly checkpoints: readonly LeaseCheckpoint[]
 }
 
-class Lessor implements Disposable {
+class Leading implements Lessor {
+  expired = 0
   readonly #options: LessorOptions
   readonly #clock: LeaseClock
   readonly #queue: DueQueue = dueQueue()
@@ -191,7 +202,8 @@ class Lessor implements Disposable {
         const timed = this.#clock.get(lease.id)
         if (timed === null || timed.deadline > now) continue
         const { id, renewal } = timed.lease
-        await this.#propose({ type: 'lease-revoke', request: { id, renewal } })
+        const result = await this.#propose({ type: 'lease-revoke', request: { id, renewal } })
+        if (result?.type === 'lease-revoke' && result.revoked) this.expired += 1
       }
     }
     await Promise.all(Array.from({ length: REVOKES_IN_FLIGHT }, lane))
@@ -204,11 +216,12 @@ class Lessor implements Disposable {
   }
 
   /** What fails is tried again at a later look, if it is still to be done then. */
-  async #propose(command: KvCommand): Promise<void> {
+  async #propose(command: KvCommand): Promise<KvResult | null> {
     try {
-      await this.#options.node.propose(encodeCommand(command))
+      return (await this.#options.node.propose(encodeCommand(command))).result
     } catch {
       // The node says more about itself than this could.
+      return null
     }
   }
 

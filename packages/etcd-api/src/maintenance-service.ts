@@ -8,6 +8,7 @@ import { memberIdOf, nodeIdOf } from './ids.ts'
 import { fromBigInt, toSafeInteger, toUnsigned } from './int64.ts'
 import { succeeded } from './outcome.ts'
 import { type Method, serverStream, unary } from './method.ts'
+import type { MaintenanceTimes } from './metrics/maintenance-metrics.ts'
 import { turn } from './pause.ts'
 import type { Cancellable } from './call.ts'
 import { snapshotPieces } from './snapshot-file.ts'
@@ -23,15 +24,18 @@ import type {
   StatusResponse,
 } from './wire.ts'
 
-export function maintenanceService(context: ServiceContext): Record<string, Method> {
+export function maintenanceService(
+  context: ServiceContext,
+  times: MaintenanceTimes,
+): Record<string, Method> {
   const onLearner = (): boolean => true
   return {
     Status: unary(() => statusOf(context), { onLearner, fromTheStart: true }),
     Alarm: unary((request: AlarmRequest, call: Cancellable) => handleAlarm(context, request, call)),
-    Hash: unary(() => hash(context)),
-    HashKV: unary((request: HashKVRequest) => hashKv(context, request)),
-    Defragment: unary(defragment(context)),
-    Snapshot: serverStream(() => snapshot(context), { onLearner }),
+    Hash: unary(() => hash(context, times)),
+    HashKV: unary((request: HashKVRequest) => hashKv(context, request, times)),
+    Defragment: unary(defragment(context, times)),
+    Snapshot: serverStream(() => snapshot(context, times), { onLearner }),
     MoveLeader: unary((request: MoveLeaderRequest) => moveLeader(context, request)),
     Downgrade: unary((request: DowngradeRequest, call: Cancellable) =>
       downgrade(context, request, call),
@@ -63,14 +67,23 @@ function statusOf(context: ServiceContext): StatusResponse {
   }
 }
 
-function hash(context: ServiceContext): HashResponse {
+function hash(context: ServiceContext, times: MaintenanceTimes): HashResponse {
   const { stateMachine } = context.options
-  return { header: context.header(stateMachine.revision), hash: stateMachine.hash() }
+  const stop = times.hash()
+  const sum = stateMachine.hash()
+  stop()
+  return { header: context.header(stateMachine.revision), hash: sum }
 }
 
-function hashKv(context: ServiceContext, request: HashKVRequest): HashKVResponse {
+function hashKv(
+  context: ServiceContext,
+  request: HashKVRequest,
+  times: MaintenanceTimes,
+): HashKVResponse {
   const { stateMachine } = context.options
+  const stop = times.hashOfRevision()
   const result = succeeded(stateMachine.hashKv(toSafeInteger(request.revision)))
+  stop()
   return {
     header: context.header(stateMachine.revision),
     hash: result.hash,
@@ -83,7 +96,7 @@ function hashKv(context: ServiceContext, request: HashKVRequest): HashKVResponse
  * Unlike in etcd nothing stands still meanwhile, and nobody needs it: compaction gives memory back
  * and LevelDB its files. This makes both do it now. Whoever asks while it goes on waits for the same.
  */
-function defragment(context: ServiceContext): () => Promise<object> {
+function defragment(context: ServiceContext, times: MaintenanceTimes): () => Promise<object> {
   const { stateMachine, environment, defragment: defragmentDisk } = context.options
   let running: Promise<object> | null = null
   const run = async (): Promise<object> => {
@@ -92,20 +105,32 @@ function defragment(context: ServiceContext): () => Promise<object> {
     // etcd leaves the header out.
     return {}
   }
-  return () =>
-    (running ??= run().finally(() => {
+  const begin = (): Promise<object> => {
+    const stop = times.defragment()
+    return run().finally(() => {
       running = null
-    }))
+      stop()
+    })
+  }
+  return () => (running ??= begin())
 }
 
-async function* snapshot(context: ServiceContext): AsyncGenerator<SnapshotResponse> {
+async function* snapshot(
+  context: ServiceContext,
+  times: MaintenanceTimes,
+): AsyncGenerator<SnapshotResponse> {
   const { stateMachine, environment } = context.options
-  for await (const piece of snapshotPieces(stateMachine, () => turn(environment)))
-    yield {
-      remaining_bytes: piece.remainingBytes,
-      blob: piece.bytes,
-      version: ETCD_STORAGE_VERSION,
-    }
+  const stop = times.snapshot()
+  try {
+    for await (const piece of snapshotPieces(stateMachine, () => turn(environment)))
+      yield {
+        remaining_bytes: piece.remainingBytes,
+        blob: piece.bytes,
+        version: ETCD_STORAGE_VERSION,
+      }
+  } finally {
+    stop()
+  }
 }
 
 /** Answered once the other member leads. Like etcd's, the answer has no header. */

@@ -31,6 +31,8 @@ export interface Tally {
   pending: number
   /** Their clients were told of an error. */
   failed: number
+  /** Those of them that took too long. */
+  timedOut: number
 }
 
 export interface PendingRequests extends Disposable {
@@ -55,8 +57,8 @@ interface Waiting {
   readonly changes: number
 }
 
-function noTally(): Tally {
-  return { pending: 0, failed: 0 }
+export function noTally(): Tally {
+  return { pending: 0, failed: 0, timedOut: 0 }
 }
 
 /** Often enough that a timeout is late by a few percent only. */
@@ -98,8 +100,9 @@ class Pending implements PendingRequests {
           return resolve(answer)
         },
         (error: unknown) => {
-          if (this.#end(waiting, bytes)) tally.failed += 1
-          return reject(explain(error, this.#context(waiting)))
+          const reason = explain(error, this.#context(waiting))
+          if (this.#end(waiting, bytes)) countFailure(tally, reason)
+          return reject(reason)
         },
       )
     })
@@ -129,7 +132,7 @@ class Pending implements PendingRequests {
 
   #giveUp(waiting: Waiting, reason: EtcdError): void {
     this.#waiting.delete(waiting)
-    waiting.tally.failed += 1
+    countFailure(waiting.tally, reason)
     waiting.reject(reason)
   }
 
@@ -139,4 +142,9 @@ class Pending implements PendingRequests {
       leaderChanged: this.#leadership.changes !== waiting.changes,
     }
   }
+}
+
+function countFailure(tally: Tally, reason: EtcdError): void {
+  tally.failed += 1
+  if (errors.isTimeout(reason)) tally.timedOut += 1
 }

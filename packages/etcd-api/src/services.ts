@@ -23,6 +23,7 @@ import { type Method, type Rpc, rpcOf } from './method.ts'
 import { etcdMetrics } from './metrics/etcd-metrics.ts'
 import { handlingTimes } from './metrics/handling-times.ts'
 import { healthMetrics } from './metrics/health-metrics.ts'
+import { leaseMetrics } from './metrics/lease-metrics.ts'
 import { raftStatusMetrics } from './metrics/raft-metrics.ts'
 import { rpcMetrics, type Traffic } from './metrics/rpc-metrics.ts'
 import { serverMetrics } from './metrics/server-metrics.ts'
@@ -64,22 +65,25 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
       ? handlingTimes(registry, () => environment.now())
       : (rpc: Rpc) => rpc
   raftStatusMetrics(registry, options.node)
-  const stopCounting = serverMetrics(registry, context)
+  const counts = serverMetrics(registry, context)
   const leases = leaseService(context)
+  const stopCounting = leaseMetrics(registry, options.stateMachine, leases)
   const auth = authService(context)
   const { autoCompaction } = options
   const compactor = autoCompaction === undefined ? null : autoCompactor(context, autoCompaction)
   const rpcs = new Map<string, Rpc>()
-  const kv = kvCalls(rpcs)
+  /** Those that are not counted, as in etcd: what a client asks of one method may take others. */
+  const inner = new Map<string, Rpc>()
+  const kv = kvCalls(inner)
   const line = waitingLine(context, kv)
   const calls = leaderCalls(context)
   const departures = forgetDeparted(context)
   const methods: Record<string, Record<string, Method>> = {
     'etcdserverpb.KV': kvService(context),
     'etcdserverpb.Lease': leases.methods,
-    'etcdserverpb.Watch': watchService(context),
-    'etcdserverpb.Cluster': clusterService(context, calls),
-    'etcdserverpb.Maintenance': maintenanceService(context),
+    'etcdserverpb.Watch': watchService(context, counts.events),
+    'etcdserverpb.Cluster': clusterService(context, calls, counts.promotions),
+    'etcdserverpb.Maintenance': maintenanceService(context, counts.maintenance),
     'etcdserverpb.Auth': auth.methods,
     'v3lockpb.Lock': lockService(line, kv),
     'v3electionpb.Election': electionService(context, line, kv),
@@ -89,8 +93,10 @@ export function createEtcdServices(options: EtcdServicesOptions): EtcdServices {
   }
   for (const schema of allMethods()) {
     const method = methods[schema.service]?.[schema.method]
-    const rpc = timed(counted.count(rpcOf(schema, method, context)))
-    rpcs.set(`/${schema.service}/${schema.method}`, rpc)
+    const path = `/${schema.service}/${schema.method}`
+    const rpc = rpcOf(schema, method, context)
+    inner.set(path, rpc)
+    rpcs.set(path, timed(counted.count(rpc)))
   }
   const endpoints = new Map<string, Endpoint>([
     ...healthEndpoints(context, healthMetrics(registry)),

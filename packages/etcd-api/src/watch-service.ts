@@ -5,6 +5,7 @@ import { type Encoded, lengthOf } from './encoded.ts'
 import { type EtcdError, unexpected } from './errors.ts'
 import type { Permit } from './gate.ts'
 import { type Method, duplex } from './method.ts'
+import type { EventCounts } from './metrics/watch-metrics.ts'
 import { WatchMessages } from './watch-messages.ts'
 import { watchSession } from './watch-session.ts'
 import type * as wire from './wire.ts'
@@ -14,13 +15,20 @@ type Call = DuplexCall<wire.WatchRequest, wire.WatchResponse>
 /** About what a message takes beside its bytes while it waits. */
 const MESSAGE_BYTES = 256
 
-export function watchService(context: ServiceContext): Record<string, Method> {
-  const messages = new WatchMessages(context)
+/** What is told to watchers is added to `counts`. */
+export function watchService(context: ServiceContext, counts: EventCounts): Record<string, Method> {
+  const shared: Shared = { messages: new WatchMessages(context), counts }
   return {
     Watch: duplex((call: Call, permit: Permit<wire.WatchRequest>) =>
-      serve(context, messages, call, permit),
+      serve(context, shared, call, permit),
     ),
   }
+}
+
+/** What all streams have in common. */
+interface Shared {
+  readonly messages: WatchMessages
+  readonly counts: EventCounts
 }
 
 /**
@@ -30,38 +38,46 @@ export function watchService(context: ServiceContext): Record<string, Method> {
  */
 function serve(
   context: ServiceContext,
-  messages: WatchMessages,
+  { messages, counts }: Shared,
   call: Call,
   permit: Permit<wire.WatchRequest>,
 ): void {
   const { maxWatchQueueBytes } = context.options.limits
   let queuedBytes = 0
+  let queuedEvents = 0
   let isFull = false
   let isOver = false
   const pause = pauses(call)
-  const send = (message: Encoded): void => {
+  const send = (message: Encoded, events: number): void => {
     const bytes = lengthOf(message) + MESSAGE_BYTES
     queuedBytes += bytes
-    call.write(message, () => sent(bytes))
+    queuedEvents += events
+    counts.pending += events
+    call.write(message, () => sent(bytes, events))
     if (isFull || queuedBytes < maxWatchQueueBytes) return
     isFull = true
     session.pause()
     pause.begin()
   }
-  const sent = (bytes: number): void => {
+  const sent = (bytes: number, events: number): void => {
     queuedBytes -= bytes
-    if (!isFull || isOver || queuedBytes > maxWatchQueueBytes / 2) return
+    if (isOver) return
+    queuedEvents -= events
+    counts.pending -= events
+    counts.sent += events
+    if (!isFull || queuedBytes > maxWatchQueueBytes / 2) return
     isFull = false
     session.resume()
     pause.end()
   }
-  const session = watchSession(context, messages, send)
+  const session = watchSession(context, { messages, counts, send })
   const requests = oneByOne(call, pause, permit, (request, refusal) => {
     if (!isOver) session.handle(request, refusal)
   })
   call.receive({ message: requests, end() {} })
   call.onceOver(() => {
     isOver = true
+    counts.pending -= queuedEvents
     session[Symbol.dispose]()
   })
 }

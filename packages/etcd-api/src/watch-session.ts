@@ -9,6 +9,7 @@ import type { Encoded } from './encoded.ts'
 import * as errors from './errors.ts'
 import type { EtcdError } from './errors.ts'
 import { fromBigInt, toBigInt, toSafeInteger } from './int64.ts'
+import type { EventCounts } from './metrics/watch-metrics.ts'
 import type { WatchMessages } from './watch-messages.ts'
 import type * as wire from './wire.ts'
 
@@ -21,13 +22,16 @@ export interface WatchSession extends Disposable {
   resume(): void
 }
 
-/** `messages` may be shared by all sessions. `send` must not throw. */
-export function watchSession(
-  context: ServiceContext,
-  messages: WatchMessages,
-  send: (message: Encoded) => void,
-): WatchSession {
-  return new Session(context, messages, send)
+/** Where what a session says goes. All but `send` may be shared by all sessions. */
+export interface WatchOutlet {
+  readonly messages: WatchMessages
+  readonly counts: Pick<EventCounts, 'previous'>
+  /** Told how many events a message counts for: all of them for the first piece. Must not throw. */
+  readonly send: (message: Encoded, events: number) => void
+}
+
+export function watchSession(context: ServiceContext, outlet: WatchOutlet): WatchSession {
+  return new Session(context, outlet)
 }
 
 const NO_PUT = 0
@@ -37,19 +41,17 @@ const NO_ID = -1
 
 class Session implements WatchSession {
   readonly #context: ServiceContext
-  readonly messages: WatchMessages
-  readonly send: (message: Encoded) => void
+  readonly outlet: WatchOutlet
   readonly #stream: WatchStream
   readonly #subscriptions = new Map<bigint, Subscription>()
   #nextId = 0n
   #isPaused = false
   #stopReporting: (() => void) | null = null
 
-  constructor(context: ServiceContext, messages: WatchMessages, send: (message: Encoded) => void) {
+  constructor(context: ServiceContext, outlet: WatchOutlet) {
     const { stateMachine, environment } = context.options
     this.#context = context
-    this.messages = messages
-    this.send = send
+    this.outlet = outlet
     this.#stream = stateMachine.watchStream({ schedule: (turn) => environment.schedule(turn) })
   }
 
@@ -78,7 +80,7 @@ class Session implements WatchSession {
 
   /** A response about one watcher, or all of them, as of a revision. */
   tell(revision: number, response: Omit<wire.WatchResponse, 'header'>): void {
-    this.send(this.messages.response(revision, response))
+    this.outlet.send(this.outlet.messages.response(revision, response), 0)
   }
 
   #create(request: wire.WatchCreateRequest, refused: EtcdError | null): void {
@@ -160,6 +162,7 @@ class Subscription implements WatchSink {
   readonly #id: bigint
   readonly #encodedId: Uint8Array
   readonly #fragment: boolean
+  readonly #prevKv: boolean
   readonly #progressNotify: boolean
   /** Nothing was sent since the last report. */
   #isIdle = true
@@ -167,16 +170,22 @@ class Subscription implements WatchSink {
   constructor(session: Session, id: bigint, request: wire.WatchCreateRequest) {
     this.#session = session
     this.#id = id
-    this.#encodedId = session.messages.id(id)
+    this.#encodedId = session.outlet.messages.id(id)
     this.#fragment = request.fragment
+    this.#prevKv = request.prev_kv
     this.#progressNotify = request.progress_notify
   }
 
   events(batch: WatchBatch): void {
     this.#isIdle = false
-    const { messages, send } = this.#session
-    if (!this.#fragment) return send(messages.events(this.#encodedId, batch))
-    for (const piece of messages.pieces(this.#id, batch)) send(piece)
+    const { messages, counts, send } = this.#session.outlet
+    if (this.#prevKv) counts.previous += replacements(batch)
+    let events = batch.events.length
+    if (!this.#fragment) return send(messages.events(this.#encodedId, batch), events)
+    for (const piece of messages.pieces(this.#id, batch)) {
+      send(piece, events)
+      events = 0
+    }
   }
 
   compacted(compactRevision: number): void {
@@ -192,6 +201,14 @@ class Subscription implements WatchSink {
     if (!this.#progressNotify || !wasIdle || bookmark === null) return
     this.#session.tell(bookmark, { watch_id: fromBigInt(this.#id) })
   }
+}
+
+/** How many of the events are about a key that there was already. */
+function replacements({ events }: WatchBatch): number {
+  let count = 0
+  for (const { type, kv } of events)
+    if (type === 'delete' || kv.createRevision !== kv.modRevision) count += 1
+  return count
 }
 
 const ZERO = Uint8Array.of(0)

@@ -3,6 +3,7 @@ import { bootstrapMembership, type Message, startNode, type Transport } from '@c
 import { memoryStorage } from '@coracle/storage-memory'
 import { memoryNetwork } from '@coracle/transport-memory'
 import { kvStateMachine } from '@coracle/kv-state-machine'
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { etcdMetrics, etcdServer, nodeIdOf } from '../src/index.ts'
 import { CLUSTER_ID, type Harness, MEMBER_ID, startHarness, text } from './harness.ts'
@@ -294,6 +295,17 @@ describe('a member that is measured', () => {
     const others = (await scrape()).match(/^etcd_network_known_peers\{.*/gm)
     harness.node.changeStatus({ membership })
     expect(others).toEqual([`etcd_network_known_peers{Local="${id}",Remote="7"} 1`])
+  })
+
+  test.runIf(existsSync('/proc/self/stat'))('tells of its addresses', async () => {
+    const [used, most, resident] = await Promise.all([
+      valueOf('process_virtual_memory_bytes'),
+      valueOf('process_virtual_memory_max_bytes'),
+      valueOf('process_resident_memory_bytes'),
+    ])
+    expect(used).toBeGreaterThan(resident)
+    expect(most).toBeGreaterThanOrEqual(used)
+    expect(used % 4096).toBe(0)
   })
 
   test('has etcd’s buckets for what takes its time', async () => {

@@ -117,14 +117,15 @@ export class ChangeLog {
     return found
   }
 
-  /** Notes that nothing can read this change any more. */
-  markDead(sequence: Sequence): void {
+  /** Notes that nothing can read this change any more. Answers whether that is news. */
+  markDead(sequence: Sequence): boolean {
     const at = segmentIndex(this.#firsts, sequence)
     const slot = this.#segments[at]?.slotOf(sequence) ?? -1
-    if (slot < 0) return
+    if (slot < 0 || this.#segments[at]?.isDead(slot) === true) return false
     const segment = this.#ownSegment(at)
     this.#freeBytes += segment.markDead(slot)
     if (segment.deadBytes * 2 >= segment.usedBytes) this.#wasteful.add(segment.first)
+    return true
   }
 
   /**

@@ -23,6 +23,7 @@ export {
   checkTxn,
   type KvCheckCode,
 } from './checks.ts'
+export type { KvCounts } from './counts.ts'
 export type { KvHash } from './hash.ts'
 export type { LeaseObserver } from './lease-commands.ts'
 export type * from './types.ts'

@@ -47,7 +47,9 @@ export function revokeLease(
   if (renewal !== 0 && renewal !== lease.renewal) {
     return { type: 'lease-revoke', revoked: false, revision: store.readRevision }
   }
-  for (const key of store.leases.keysOf(id)) store.delete(store.newest(key))
+  const keys = store.leases.keysOf(id)
+  for (const key of keys) store.delete(store.newest(key))
+  store.counts.deletes += keys.length
   store.leases.remove(id)
   observer.ended(id)
   return { type: 'lease-revoke', revoked: true, revision: store.readRevision }

@@ -42,6 +42,8 @@ export function readRange(store: Store, request: RangeRequest): RangeResult {
 
 /** Deletes what lives in an interval. Nothing found is a success that changes nothing. */
 export function deleteRange(store: Store, request: DeleteRangeRequest): DeleteRangeResult {
+  store.counts.deletes += 1
+  if (request.prevKv) store.counts.ranges += 1
   const refs = store.select(boundsOf(request), { revision: null, limit: Infinity })
   const prevKvs = request.prevKv ? refs.map((ref) => store.read(ref)) : []
   for (const ref of refs) store.delete(ref)

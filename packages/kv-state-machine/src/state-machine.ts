@@ -14,6 +14,7 @@ import {
   setDowngrade,
 } from './cluster-state.ts'
 import { decodeCommand, identityOf } from './command-codec.ts'
+import { countedSnapshot, Counts, type KvCounts } from './counts.ts'
 import { hashChanges, hashStore, type KvHash } from './hash.ts'
 import { BytePool } from './byte-pool.ts'
 import { bytesOf } from './key.ts'
@@ -27,9 +28,9 @@ import {
 } from './lease-commands.ts'
 import { byId } from './leases.ts'
 import { checkRevision, deleteRange, readRange } from './range.ts'
-import { readSnapshot, writeSnapshot } from './snapshot.ts'
+import { readSnapshot, type Restored, writeSnapshot } from './snapshot.ts'
 import { Store, type SweepPace } from './store.ts'
-import { checkLease, checkPut, executeTxn, isReadOnly, put } from './txn.ts'
+import { checkLease, checkPut, executeTxn, isReadOnly, put, readTxn } from './txn.ts'
 import type { WatchCounts, WatchStream, WatchStreamOptions } from './watch.ts'
 import { type ReplayPace, WatchHub } from './watch-hub.ts'
 import type {
@@ -64,6 +65,8 @@ export interface KvStateMachine extends StateMachine<KvResult> {
   readonly size: number
   /** About how much of {@link size} holds what can still be read. */
   readonly sizeInUse: number
+  /** What was asked of it, on this member and since it was made. */
+  readonly counts: KvCounts
 
   apply(commands: readonly Command[]): readonly KvResult[]
 
@@ -145,6 +148,7 @@ const pool = new BytePool()
 
 class KvMachine implements KvStateMachine {
   readonly durableIndex = 0
+  readonly counts: Counts = new Counts()
   readonly #pace: SweepPace
   #store: Store
   #cluster: ClusterState = EMPTY_CLUSTER
@@ -155,7 +159,7 @@ class KvMachine implements KvStateMachine {
 
   constructor(pace: SweepPace, replayPace: ReplayPace) {
     this.#pace = pace
-    this.#store = new Store(pace)
+    this.#store = new Store(pace, this.counts)
     this.#watches = new WatchHub(this.#store, replayPace)
   }
 
@@ -188,6 +192,7 @@ class KvMachine implements KvStateMachine {
         (this.#auth.enabled ? this.#refusalOf(decoded, command.data) : null) ??
         refusalByAlarm(this.#cluster, decoded)
       const result = refusal === null ? this.#carryOut(decoded, command.index) : failure(refusal)
+      this.counts.endTxn()
       this.#store.commit()
       this.#watches.publish()
       this.#store.sweepSome()
@@ -196,13 +201,17 @@ class KvMachine implements KvStateMachine {
   }
 
   range(request: RangeRequest): RangeResult | KvFailure {
+    this.counts.ranges += 1
+    this.counts.endTxn()
     const code = checkRevision(this.#store, request.revision)
     return code === null ? readRange(this.#store, request) : failure(code)
   }
 
   readTxn(request: TxnRequest): TxnResult | KvFailure {
     if (!isReadOnly(request)) throw new TypeError('the transaction does not only read')
-    return executeTxn(this.#store, request)
+    const result = readTxn(this.#store, request)
+    this.counts.endTxn()
+    return result
   }
 
   hash(): number {
@@ -247,11 +256,12 @@ class KvMachine implements KvStateMachine {
   }
 
   snapshot(): AsyncIterable<Uint8Array> {
-    return writeSnapshot(this.#store.freeze(), this.#cluster, this.#auth.freeze())
+    const chunks = writeSnapshot(this.#store.freeze(), this.#cluster, this.#auth.freeze())
+    return countedSnapshot(this.counts, chunks)
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { store, cluster, auth } = await readSnapshot(chunks, new Store(this.#pace))
+    const { store, cluster, auth } = await this.#read(chunks)
     this.#store = store
     this.#cluster = cluster
     this.#auth = auth
@@ -259,6 +269,15 @@ class KvMachine implements KvStateMachine {
     // Which tokens had ended by then, a snapshot does not say.
     this.#authObservers.reset()
     this.#watches.replaceStore(store)
+  }
+
+  async #read(chunks: AsyncIterable<Uint8Array>): Promise<Restored> {
+    this.counts.isRestoring = true
+    try {
+      return await readSnapshot(chunks, new Store(this.#pace, this.counts))
+    } finally {
+      this.counts.isRestoring = false
+    }
   }
 
   watchCounts(): WatchCounts {
@@ -332,7 +351,9 @@ class KvMachine implements KvStateMachine {
   /** etcd looks for the lease first here, and for the key first in a transaction. */
   #put(request: PutRequest): KvResult {
     const code = checkLease(this.#store, request.lease) ?? checkPut(this.#store, request)
-    return code === null ? put(this.#store, request) : failure(code)
+    if (code === null) return put(this.#store, request)
+    if (code === 'KEY_NOT_FOUND') this.counts.ranges += 1
+    return failure(code)
   }
 
   #changeAlarm(request: AlarmRequest): KvResult {
@@ -354,6 +375,8 @@ class KvMachine implements KvStateMachine {
     if (revision <= store.compactRevision) return failure('COMPACTED')
     if (revision > store.revision) return failure('FUTURE_REVISION')
     store.compact(revision)
+    // etcd reads a key to learn the revision for its answer.
+    this.counts.ranges += 1
     return { type: 'compact', revision: store.revision }
   }
 }

@@ -1,6 +1,7 @@
 import { assert } from '@coracle/raft-core'
 import { ChangeLog, forEachChange, type Located, type LogView } from './change-log.ts'
 import { BytePool } from './byte-pool.ts'
+import { Counts } from './counts.ts'
 import { type Bounds, bytesOf, type Key } from './key.ts'
 import { Leases, type LeasesView } from './leases.ts'
 import { type Change, type Sequence, sequenceOf } from './segment.ts'
@@ -56,6 +57,8 @@ export interface StoreView {
  */
 export class Store {
   readonly leases: Leases = new Leases()
+  /** They outlive the store if the next one is made with them. */
+  readonly counts: Counts
   readonly #tree = new Tree()
   readonly #log = new ChangeLog()
   #revision = 1
@@ -69,8 +72,9 @@ export class Store {
 
   readonly #pace: SweepPace
 
-  constructor(pace: SweepPace) {
+  constructor(pace: SweepPace, counts: Counts = new Counts()) {
     this.#pace = pace
+    this.counts = counts
   }
 
   /** Begins a store whose changes come from {@link load}. */
@@ -310,15 +314,19 @@ export class Store {
     const to = Math.min(end, next + limit)
     forEachChange(this.#log.view, { from: next, to }, (segment, slot) => {
       const previous = segment.previous(slot)
-      if (previous !== NO_REF) this.#log.markDead(sequenceOf(previous))
+      if (previous !== NO_REF) this.#drop(previous)
       if (segment.isTombstone(slot) && segment.main(slot) < revision) {
         const ref = segment.refAt(slot)
-        this.#log.markDead(sequenceOf(ref))
+        this.#drop(ref)
         this.#forget(segment.key(slot), ref)
       }
     })
     this.#log.reclaim()
     this.#sweep = { next: to, end, revision }
+  }
+
+  #drop(ref: Ref): void {
+    if (this.#log.markDead(sequenceOf(ref))) this.counts.compactedChanges += 1
   }
 
   /** Drops a key that has no version but this tombstone. */

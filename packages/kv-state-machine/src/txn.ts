@@ -31,11 +31,17 @@ type Step = Exclude<Operation, { readonly type: 'txn' }>
  * operations in order, each of which sees the effects of those before it.
  */
 export function executeTxn(store: Store, request: TxnRequest): TxnResult | KvFailure {
-  const path = findPath(store, request)
-  const code = checkPath(store, path)
-  if (code !== null) return { type: 'failure', code }
-  const results = path.steps.map((step) => runStep(store, step))
-  return { type: 'txn', succeeded: path.succeeded, results, revision: store.readRevision }
+  const path = checkedPath(store, request)
+  if (path.type === 'failure') return path
+  // etcd's storage knows the checks as a transaction of their own.
+  store.counts.endTxn()
+  return runChecked(store, path)
+}
+
+/** The same for a transaction of ranges alone. */
+export function readTxn(store: Store, request: TxnRequest): TxnResult | KvFailure {
+  const path = checkedPath(store, request)
+  return path.type === 'failure' ? path : runChecked(store, path)
 }
 
 /** Whether no branch changes anything. As in etcd, a nested transaction counts as a change. */
@@ -62,16 +68,27 @@ export function put(store: Store, request: PutRequest): PutResult {
   const { ignoreValue, ignoreLease } = request
   const key = keyOf(request.key)
   const needsPrevious = request.prevKv || ignoreValue || ignoreLease
+  if (needsPrevious) store.counts.ranges += 1
   const ref = needsPrevious ? store.newest(key) : NO_REF
   const previous = ref === NO_REF ? null : store.read(ref)
   // There was one before the transaction; if the transaction itself deleted it, nothing is kept.
   const kept = previous ?? MISSING
-  store.put({
-    key,
-    value: ignoreValue ? kept.value : request.value,
-    lease: ignoreLease ? kept.lease : request.lease,
-  })
+  const value = ignoreValue ? kept.value : request.value
+  store.put({ key, value, lease: ignoreLease ? kept.lease : request.lease })
+  store.counts.puts += 1
+  store.counts.putBytes += key.length + value.length
   return { type: 'put', prevKv: request.prevKv ? previous : null, revision: store.readRevision }
+}
+
+function checkedPath(store: Store, request: TxnRequest): Path | KvFailure {
+  const path = findPath(store, request)
+  const code = checkPath(store, path)
+  return code === null ? path : { type: 'failure', code }
+}
+
+function runChecked(store: Store, path: Path): TxnResult {
+  const results = path.steps.map((step) => runStep(store, step))
+  return { type: 'txn', succeeded: path.succeeded, results, revision: store.readRevision }
 }
 
 function findPath(store: Store, request: TxnRequest): Path {
@@ -95,6 +112,7 @@ function checkStep(store: Store, step: Step | Path): KvErrorCode | null {
     case 'range':
       return checkTxnRevision(store, step.request.revision)
     case 'put':
+      if (step.request.ignoreValue || step.request.ignoreLease) store.counts.ranges += 1
       return checkPut(store, step.request)
     case 'delete-range':
       return null
@@ -119,6 +137,7 @@ function runPath(store: Store, path: Path): TxnResult {
 function runStep(store: Store, step: Step | Path): OperationResult {
   switch (step.type) {
     case 'range':
+      store.counts.ranges += 1
       return readRange(store, step.request)
     case 'put':
       return put(store, step.request)
@@ -131,6 +150,7 @@ function runStep(store: Store, step: Step | Path): OperationResult {
 
 /** An interval without keys counts as one missing key, whose numbers are all 0. */
 function holds(store: Store, compare: Compare): boolean {
+  store.counts.ranges += 1
   const refs = store.select(boundsOf(compare), { revision: null, limit: Infinity })
   if (refs.length === 0) return compare.target.type !== 'value' && matches(MISSING, compare)
   const needsValue = compare.target.type === 'value'

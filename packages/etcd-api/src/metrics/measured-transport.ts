@@ -1,5 +1,6 @@
 /** A transport whose traffic is counted, peer by peer. */
 import type { Message, NodeId, OpenSnapshot, Transport } from '@coracle/raft-core'
+import type { SnapshotTransfers } from './snapshot-transfers.ts'
 
 /** What is known of the way to one peer and back. */
 export class Link {
@@ -30,6 +31,8 @@ export interface PeerTraffic {
   link(peer: NodeId): Link
   /** From a heartbeat to its answer, in seconds. */
   roundTrip(peer: NodeId, seconds: number): void
+  readonly sentSnapshots: SnapshotTransfers
+  readonly receivedSnapshots: SnapshotTransfers
 }
 
 /** What a message takes beside its entries and commands, about. */
@@ -52,13 +55,14 @@ export function measuredTransport(
           if (message.type === 'heartbeat-reply') answered(message.from)
           handlers.onMessage(message)
         },
-        onSnapshot: (message, open) =>
-          handlers.onSnapshot(
-            message,
-            counted(open, (bytes) => {
-              traffic.link(message.from).receivedBytes += bytes
-            }),
-          ),
+        onSnapshot(message, open) {
+          const bytes = counted(open, (count) => {
+            traffic.link(message.from).receivedBytes += count
+          })
+          return traffic.receivedSnapshots.run(message.from, () =>
+            handlers.onSnapshot(message, bytes),
+          )
+        },
         onUnreachable(peer) {
           traffic.link(peer).lost()
           handlers.onUnreachable(peer)
@@ -70,14 +74,14 @@ export function measuredTransport(
       if (message.type === 'heartbeat' && !asked.has(message.to)) asked.set(message.to, now())
       transport.send(message)
     },
-    sendSnapshot: (message, open, options) =>
-      transport.sendSnapshot(
-        message,
-        counted(open, (bytes) => {
-          traffic.link(message.to).sentBytes += bytes
-        }),
-        options,
-      ),
+    sendSnapshot(message, open, options) {
+      const bytes = counted(open, (count) => {
+        traffic.link(message.to).sentBytes += count
+      })
+      return traffic.sentSnapshots.run(message.to, () =>
+        transport.sendSnapshot(message, bytes, options),
+      )
+    },
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
 

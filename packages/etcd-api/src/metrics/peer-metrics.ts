@@ -1,19 +1,24 @@
 /** What goes to and comes from each peer, under etcd's names. */
-import { Histogram, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { counters, gauges, type Sample } from './collect.ts'
+import { doubling, histogram } from './histograms.ts'
 import { Link, type PeerTraffic } from './measured-transport.ts'
+import { snapshotTransfers } from './snapshot-transfers.ts'
 
 /** From 0.1 ms to 3 s, as etcd has them. */
-const ROUND_TRIP_BUCKETS: readonly number[] = Array.from({ length: 16 }, (_, i) => 1e-4 * 2 ** i)
+const ROUND_TRIP_BUCKETS = doubling(1e-4, 16)
 
-export function peerTraffic(registry: Registry): PeerTraffic {
-  const roundTrips = new Histogram({
-    name: 'etcd_network_peer_round_trip_time_seconds',
-    help: 'From a heartbeat to its answer.',
-    labelNames: ['To'],
-    buckets: [...ROUND_TRIP_BUCKETS],
-    registers: [registry],
-  })
+/** `now` is in milliseconds. */
+export function peerTraffic(registry: Registry, now: () => number): PeerTraffic {
+  const roundTrips = histogram(
+    registry,
+    {
+      name: 'etcd_network_peer_round_trip_time_seconds',
+      help: 'From a heartbeat to its answer.',
+      labels: ['To'],
+    },
+    ROUND_TRIP_BUCKETS,
+  )
   const links = new Map<string, Link>()
   const traffic: PeerTraffic = {
     link(peer) {
@@ -24,6 +29,8 @@ export function peerTraffic(registry: Registry): PeerTraffic {
       return link
     },
     roundTrip: (To, took) => roundTrips.observe({ To }, took),
+    sentSnapshots: snapshotTransfers(registry, 'send', now),
+    receivedSnapshots: snapshotTransfers(registry, 'receive', now),
   }
   const byPeer = (name: string, help: string, label: string, read: (link: Link) => number): void =>
     counters(registry, { name: `etcd_network_peer_${name}_total`, help, labels: [label] }, () =>

@@ -17,7 +17,13 @@ export function processMetrics(registry: Registry): void {
   gauge(registry, heap, () => process.memoryUsage().heapUsed)
   gauge(registry, { name: 'process_start_time_seconds', help: 'Since 1970.' }, () => begun)
   optional(registry, ['process_open_fds', 'os_fd_used'], 'Open files.', openFiles)
-  optional(registry, ['process_max_fds', 'os_fd_limit'], 'Most open files.', mostFiles)
+  optional(registry, ['process_max_fds', 'os_fd_limit'], 'Most open files.', () =>
+    limitOf('open files'),
+  )
+  optional(registry, ['process_virtual_memory_bytes'], 'Addresses in use.', virtualMemory)
+  optional(registry, ['process_virtual_memory_max_bytes'], 'Most addresses in use.', () =>
+    limitOf('address space'),
+  )
 }
 
 /** What this system does not tell has no value. */
@@ -42,11 +48,29 @@ function openFiles(): number | null {
   }
 }
 
-function mostFiles(): number | null {
+function virtualMemory(): number | null {
   try {
-    const [, soft] =
-      /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
-    return soft === undefined ? null : Number(soft)
+    // Before these the program's name, in parentheses, may hold anything (proc(5), stat).
+    const fields = readFileSync('/proc/self/stat', 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+    return Number(fields[VIRTUAL_MEMORY])
+  } catch {
+    return null
+  }
+}
+
+/** Where `vsize` stands, counted from the process's state. */
+const VIRTUAL_MEMORY = 20
+/** What programs in Go tell where there is no limit: the most that 64 bits can say. */
+const UNLIMITED = 2 ** 64
+
+function limitOf(name: string): number | null {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    const [, soft] = new RegExp(`^Max ${name}\\s+(\\d+|unlimited)`, 'm').exec(limits) ?? []
+    if (soft === undefined) return null
+    return soft === 'unlimited' ? UNLIMITED : Number(soft)
   } catch {
     return null
   }

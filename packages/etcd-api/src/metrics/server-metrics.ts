@@ -3,14 +3,30 @@ import type { Registry } from 'prom-client'
 import type { ServiceContext } from '../context.ts'
 import { ETCD_VERSION } from '../version.ts'
 import { counter, gauge, gauges } from './collect.ts'
+import { type MaintenanceTimes, maintenanceMetrics } from './maintenance-metrics.ts'
+import { mvccMetrics } from './mvcc-metrics.ts'
+import { type Promotions, promotionMetrics } from './promotion-metrics.ts'
+import { type EventCounts, watchMetrics } from './watch-metrics.ts'
 
-/** Counts until the returned function is called. */
-export function serverMetrics(registry: Registry, context: ServiceContext): () => void {
+/** What the services count themselves, or have timed. */
+export interface ServiceCounts {
+  readonly events: EventCounts
+  readonly maintenance: MaintenanceTimes
+  readonly promotions: Promotions
+}
+
+export function serverMetrics(registry: Registry, context: ServiceContext): ServiceCounts {
+  const { stateMachine, environment } = context.options
   membership(registry, context)
   proposals(registry, context)
-  storage(registry, context)
-  watchers(registry, context)
-  return leases(registry, context)
+  state(registry, context)
+  const events = watchMetrics(registry, stateMachine)
+  mvccMetrics(registry, stateMachine, events)
+  return {
+    events,
+    maintenance: maintenanceMetrics(registry, () => environment.now()),
+    promotions: promotionMetrics(registry),
+  }
 }
 
 function membership(registry: Registry, context: ServiceContext): void {
@@ -64,57 +80,20 @@ function proposals(registry: Registry, context: ServiceContext): void {
   counter(registry, failed, () => proposed.failed)
   const reading = { name: 'etcd_server_read_indexes_failed_total', help: 'Reads that failed.' }
   counter(registry, reading, () => reads.failed)
+  const late = { name: 'etcd_server_slow_read_indexes_total', help: 'Those that took too long.' }
+  counter(registry, late, () => reads.timedOut)
 }
 
-function storage(registry: Registry, context: ServiceContext): void {
+function state(registry: Registry, context: ServiceContext): void {
   const { stateMachine: store, limits } = context.options
   const numbers: readonly [name: string, help: string, read: () => number][] = [
     ['server_quota_backend_bytes', 'The quota.', () => limits.quotaBackendBytes],
-    ['mvcc_db_total_size_in_bytes', 'What the store takes.', () => store.size],
-    ['mvcc_db_total_size_in_use_in_bytes', 'What can be read of it.', () => store.sizeInUse],
-    ['debugging_mvcc_keys_total', 'Keys that exist.', () => store.keyCount],
-    ['debugging_mvcc_current_revision', 'The revision.', () => store.revision],
     ['debugging_auth_revision', 'The revision of users and roles.', () => store.auth.revision],
-    ['debugging_mvcc_compact_revision', 'The compacted one.', () => store.compactRevision],
+    [
+      'server_snapshot_apply_in_progress_total',
+      'Whether a snapshot is taking the place of all there was.',
+      () => Number(store.counts.isRestoring),
+    ],
   ]
   for (const [name, help, read] of numbers) gauge(registry, { name: `etcd_${name}`, help }, read)
-}
-
-function watchers(registry: Registry, context: ServiceContext): void {
-  const { stateMachine: store } = context.options
-  const numbers: readonly [name: string, help: string, read: () => number][] = [
-    ['watch_stream_total', 'Streams that are open.', () => store.watchCounts().streams],
-    ['watcher_total', 'Watchers on them.', () => store.watchCounts().watchers],
-    ['slow_watcher_total', 'Those that catch up.', () => store.watchCounts().behind],
-  ]
-  for (const [name, help, read] of numbers)
-    gauge(registry, { name: `etcd_debugging_mvcc_${name}`, help }, read)
-}
-
-/** Counted as the log is applied, so that every member tells the same. */
-function leases(registry: Registry, context: ServiceContext): () => void {
-  const counts = { granted: 0, renewed: 0, revoked: 0 }
-  const { stateMachine } = context.options
-  let known = new Set(stateMachine.leases().map(({ id }) => id))
-  const stop = stateMachine.followLeases({
-    renewed({ id }) {
-      counts[known.has(id) ? 'renewed' : 'granted'] += 1
-      known.add(id)
-    },
-    ended(id) {
-      known.delete(id)
-      counts.revoked += 1
-    },
-    checkpointed() {},
-    restored() {
-      known = new Set(stateMachine.leases().map(({ id }) => id))
-    },
-  })
-  for (const name of ['granted', 'renewed', 'revoked'] as const)
-    counter(
-      registry,
-      { name: `etcd_debugging_lease_${name}_total`, help: `Leases ${name}.` },
-      () => counts[name],
-    )
-  return stop
 }
