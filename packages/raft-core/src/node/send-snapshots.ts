@@ -12,6 +12,7 @@ import {
   sealed,
   skipHeld,
   watchFailure,
+  type WatchedStream,
 } from './snapshot-stream.ts'
 import type { SnapshotProgress } from './status.ts'
 import type { Ticking } from './ticking.ts'
@@ -21,9 +22,11 @@ import type { Turns } from './turns.ts'
 interface Sending extends Counter {
   readonly position: Position
   totalBytes: number
-  /** Did the storage fail to read it? */
-  hasFailed: () => boolean
+  /** What is read of it, once the follower has said what it holds. */
+  source: Pick<WatchedStream, 'hasFailed' | 'close'>
 }
+
+const UNREAD: Sending['source'] = { hasFailed: () => false, close: () => {} }
 
 /** Streams the stored snapshot to followers that need entries long gone (Fig. 13). */
 export class SnapshotSender {
@@ -90,7 +93,7 @@ export class SnapshotSender {
       position: meta.position,
       totalBytes: 0,
       ...NOTHING_HELD,
-      hasFailed: () => false,
+      source: UNREAD,
     }
     this.#sending.set(to, sending)
     const open = (held: HeldSnapshot): Promise<SnapshotRest> => this.#open(sending, held)
@@ -98,10 +101,12 @@ export class SnapshotSender {
       await this.#transport.sendSnapshot(message, open, { signal: this.#signal })
       return true
     } catch (error) {
-      if (sending.hasFailed() && !this.#signal.aborted) throw error
+      if (sending.source.hasFailed() && !this.#signal.aborted) throw error
       return false
     } finally {
       this.#sending.delete(to)
+      // A stream may break after the source was opened and before anybody reads it.
+      sending.source.close()
     }
   }
 
@@ -119,13 +124,13 @@ export class SnapshotSender {
 
   async #read(sending: Sending): Promise<AsyncIterable<Uint8Array>> {
     const snapshot = await this.#storage.readSnapshot().catch((error: unknown) => {
-      sending.hasFailed = () => true
+      sending.source = { ...UNREAD, hasFailed: () => true }
       throw error
     })
     if (snapshot === null || !isSame(snapshot.meta.position, sending.position))
       throw new Error('the snapshot that was announced is not the newest any more')
     const source = watchFailure(snapshot.chunks, this.#signal)
-    sending.hasFailed = source.hasFailed
+    sending.source = source
     sending.totalBytes = snapshot.bytes
     return source.chunks
   }

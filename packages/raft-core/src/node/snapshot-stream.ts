@@ -104,6 +104,13 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   return both
 }
 
+export interface WatchedStream {
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly hasFailed: () => boolean
+  /** Lets go of the source, wherever whoever consumed it has left off. */
+  readonly close: () => void
+}
+
 /**
  * Tells a failure of the source from one of whoever consumes it. A source that hangs fails when the
  * signal aborts.
@@ -111,7 +118,7 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 export function watchFailure(
   source: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): { readonly chunks: AsyncIterable<Uint8Array>; readonly hasFailed: () => boolean } {
+): WatchedStream {
   let failed = false
   async function* watched(): AsyncGenerator<Uint8Array> {
     const iterator = source[Symbol.asyncIterator]()
@@ -131,7 +138,14 @@ export function watchFailure(
       iterator.return?.().catch(() => {})
     }
   }
-  return { chunks: watched(), hasFailed: () => failed }
+  const chunks = watched()
+  return {
+    chunks,
+    hasFailed: () => failed,
+    close: () => {
+      chunks.return(undefined).catch(() => {})
+    },
+  }
 }
 
 /** Rejects when the signal aborts. */

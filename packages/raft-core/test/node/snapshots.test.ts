@@ -209,6 +209,19 @@ describe('sending and installing snapshots', () => {
     expect(world.at('c').storage.unfinished).toEqual([])
   })
 
+  test('a stream that breaks before anybody reads it leaves no reader behind', async () => {
+    await using world = await lagging()
+    const { storage } = world.at('a')
+    let attempts = 0
+    world.breaks = () => (++attempts === 1 ? new Error('cut') : null)
+    world.abandons = () => attempts === 2 && storage.reading === 1
+    world.heal()
+    await world.tick(8)
+    expect(world.offsets).toEqual([0, 3, 3])
+    expect(storage.reading).toBe(0)
+    expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
+  })
+
   test('though not if the leader has another snapshot of the same place', async () => {
     await using world = await lagging()
     let attempts = 0

@@ -43,6 +43,8 @@ export class TestStorage implements Storage {
   readonly snapshotReads: Gate = new Gate()
   /** Snapshots being written now; more than one breaks the contract. */
   writing = 0
+  /** Snapshots that somebody has begun to read, and not ended. */
+  reading = 0
   /** What a snapshot gave before its chunks failed. */
   unfinished: number[] = []
 
@@ -102,15 +104,20 @@ export class TestStorage implements Storage {
     await this.snapshotReads.pass()
     if (snapshot === null) return null
     const { meta, bytes } = snapshot
-    return { meta, bytes: bytes.length, chunks: chunksOf(bytes) }
+    return { meta, bytes: bytes.length, chunks: this.#chunksOf(bytes) }
+  }
+
+  async *#chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+    this.reading += 1
+    try {
+      yield bytes.slice(0, 3)
+      yield bytes.slice(3)
+    } finally {
+      this.reading -= 1
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes.slice(0, 3)
-  yield bytes.slice(3)
 }
 
 /** Remembers its commands in order, and answers each with how many there are. */
@@ -166,6 +173,8 @@ export class World implements AsyncDisposable {
   breaks: (message: InstallSnapshot) => Error | null = () => null
   /** Snapshot streams for which this answers true carry something else than was sent. */
   alters: (message: InstallSnapshot) => boolean = () => false
+  /** The stream breaks when the leader knows what to send, and nothing was sent. */
+  abandons: (message: InstallSnapshot) => boolean = () => false
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
   /** Where each stream that was opened began. */
@@ -324,6 +333,7 @@ export class World implements AsyncDisposable {
         await this.#handlers.get(message.to)!.onSnapshot(message, async (held) => {
           const { offset, chunks } = await open(held)
           this.offsets.push(offset)
+          if (this.abandons(message)) throw new Error('the stream broke before anybody read it')
           if (this.alters(message)) return { offset, chunks: altered(chunks) }
           return { offset, chunks: failure === null ? chunks : broken(chunks, failure) }
         })
