@@ -160,7 +160,11 @@ export class Computer {
     const life = this.#running
     if (life === null || life.node === null) return
     await life.node[Symbol.asyncDispose]()
-    await life.storage?.[Symbol.asyncDispose]()
+    try {
+      await life.storage?.[Symbol.asyncDispose]()
+    } catch (cause) {
+      this.#parts.broke(cause)
+    }
     if (life.isAlive) this.turnOff()
   }
 

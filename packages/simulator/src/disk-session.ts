@@ -38,6 +38,8 @@ export class DiskSession implements Storage {
   #unfinished: Uint8Array[] = []
   /** Not durable yet. */
   #underWay: AppendBatch | null = null
+  /** Readers of a snapshot that have been given a chunk, and have neither asked for more nor gone. */
+  #idleReaders = 0
 
   constructor(parts: {
     readonly disk: VirtualDisk
@@ -164,7 +166,9 @@ export class DiskSession implements Storage {
     return { meta, bytes: bytesIn(chunks), chunks: this.#readChunks(chunks) }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    assert(this.#idleReaders === 0, 'whoever disposes a storage has let go of all that it read')
+  }
 
   async *#readChunks(chunks: readonly Sealed[]): AsyncGenerator<Uint8Array> {
     for (const [at, sealed] of chunks.entries()) {
@@ -172,8 +176,17 @@ export class DiskSession implements Storage {
       const open = (): Uint8Array => sealed.open(`chunk ${at} of the snapshot`)
       const chunk = this.#read(open, { isVital: false })
       const cut = this.#random.whole(0, chunk.length)
-      if (cut > 0) yield chunk.subarray(0, cut)
-      if (cut < chunk.length) yield chunk.subarray(cut)
+      if (cut > 0) yield* this.#lend(chunk.subarray(0, cut))
+      if (cut < chunk.length) yield* this.#lend(chunk.subarray(cut))
+    }
+  }
+
+  *#lend(chunk: Uint8Array): Generator<Uint8Array> {
+    this.#idleReaders += 1
+    try {
+      yield chunk
+    } finally {
+      this.#idleReaders -= 1
     }
   }
 

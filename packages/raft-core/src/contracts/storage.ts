@@ -8,7 +8,8 @@ import type { Entry, HardState, LogIndex, Position, SnapshotMeta, TermRun } from
  *
  * The node calls `load` once, before anything else. It has at most one `append` or `compact` under
  * way at a time; `entries`, `readSnapshot` and one `writeSnapshot` may run beside it. Whoever
- * opened a storage disposes it, and no other call is under way or follows.
+ * opened a storage disposes it; then no other call is under way or follows, and of the chunks of a
+ * snapshot nobody has left off reading without returning them.
  *
  * Whatever is handed in belongs to both sides from then on and is never changed by either.
  *
