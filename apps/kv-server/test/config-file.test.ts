@@ -97,6 +97,26 @@ watch-progress-notify-interval: 5s
     })
   })
 
+  test("has etcd's sections for discovery, one of them within another", () => {
+    const { config } = read(`
+name: infra0
+discovery-config:
+  token: T
+  endpoints: [http://10.0.0.9:2379, http://10.0.0.8:2379]
+  request-timeout: 3000000000
+  secure: { cacert: /ca.pem, insecure-skip-tls-verify: true }
+  auth: { username: root, password: secret }
+`)
+    expect(config.discovery).toMatchObject({
+      token: 'T',
+      requestTimeoutMs: 3_000,
+      trustedCaFile: '/ca.pem',
+      verifiesCertificates: false,
+      user: { name: 'root', password: 'secret' },
+    })
+    expect(config.discovery?.endpoints).toHaveLength(2)
+  })
+
   test('has whole nanoseconds under old names, too', () => {
     const text = 'experimental-watch-progress-notify-interval: 5000000000'
     expect(read(text).config.watchProgressIntervalMs).toBe(5_000)
@@ -127,6 +147,9 @@ watch-progress-notify-interval: 5s
     ['name: a\nnmae: b', ':2: unknown key nmae'],
     ['client-transport-security:\n  cert-flie: x', ':2: unknown key cert-flie'],
     ['peer-transport-security: yes', ':1: peer-transport-security must be a mapping'],
+    ['discovery-config:\n  auth: root', ':2: auth must be a mapping'],
+    ['discovery-config:\n  secure:\n    crt: x', ':3: unknown key crt'],
+    ['secure:\n  cert: x', ':1: unknown key secure'],
     ['name: a\nname: b', ':2: Map keys must be unique'],
     [
       '\nheartbeat-interval: soon',

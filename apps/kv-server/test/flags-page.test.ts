@@ -16,9 +16,10 @@ function page(): string {
 
 Flags are etcd's. Each is a variable, too (\`--data-dir\` is \`ETCD_DATA_DIR\`), and a flag wins over its
 variable; a variable that is empty is not set. With \`--config-file\` (\`ETCD_CONFIG_FILE\`), a file in YAML
-says all: its keys are the names of flags and etcd's sections \`client-transport-security\` and
-\`peer-transport-security\`, times may be whole nanoseconds, and flags and variables beside it are
-ignored with a warning. A flag or a key that is unknown is an error; an unknown variable is a warning.
+says all: its keys are the names of flags and etcd's sections \`client-transport-security\`,
+\`peer-transport-security\` and \`discovery-config\`, times may be whole nanoseconds, and flags and variables
+beside it are ignored with a warning. A flag or a key that is unknown is an error; an unknown variable is
+a warning.
 
 ## What they mean
 

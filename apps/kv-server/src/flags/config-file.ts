@@ -1,4 +1,4 @@
-/** Configuration files in YAML, with etcd's keys: names of flags, and two sections for TLS. */
+/** Configuration files in YAML, with etcd's keys: names of flags, and sections for TLS and discovery. */
 import { readFileSync } from 'node:fs'
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml'
 import { ConfigFileError } from '../usage.ts'
@@ -18,7 +18,11 @@ export interface Understood {
 }
 
 /** What each key of a section is called elsewhere. */
-const SECTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+interface Section {
+  readonly [key: string]: string | Section
+}
+
+const SECTIONS: Readonly<Record<string, Section>> = {
   'client-transport-security': {
     'cert-file': 'cert-file',
     'key-file': 'key-file',
@@ -40,6 +44,25 @@ const SECTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'allowed-hostname': 'peer-cert-allowed-hostname',
     'skip-client-san-verification': 'peer-skip-client-san-verification',
     'auto-tls': 'peer-auto-tls',
+  },
+  'discovery-config': {
+    token: 'discovery-token',
+    endpoints: 'discovery-endpoints',
+    'dial-timeout': 'discovery-dial-timeout',
+    'request-timeout': 'discovery-request-timeout',
+    'keepalive-time': 'discovery-keepalive-time',
+    'keepalive-timeout': 'discovery-keepalive-timeout',
+    secure: {
+      cert: 'discovery-cert',
+      key: 'discovery-key',
+      cacert: 'discovery-cacert',
+      'insecure-transport': 'discovery-insecure-transport',
+      'insecure-skip-tls-verify': 'discovery-insecure-skip-tls-verify',
+    },
+    auth: {
+      username: 'discovery-user',
+      password: 'discovery-password',
+    },
   },
 }
 
@@ -82,26 +105,25 @@ class Reader {
     this.#understood = understood
   }
 
-  entriesOf(map: YAMLMap, section?: string): FileEntry[] {
+  entriesOf(map: YAMLMap, section?: Section): FileEntry[] {
     return map.items.flatMap(({ key, value }) => {
       const line = this.#lineOf(key)
       const found = String(isScalar(key) ? key.value : key)
-      if (section === undefined && Object.hasOwn(SECTIONS, found)) {
-        if (isMap(value)) return this.entriesOf(value, found)
-        if (isEmpty(value)) return []
-        throw this.#wrong(line, `${found} must be a mapping`)
-      }
-      const name = this.#nameOf(found, section)
-      if (name === null) throw this.#wrong(line, `unknown key ${found}`)
+      const meaning = this.#meaningOf(found, section)
+      if (meaning === null) throw this.#wrong(line, `unknown key ${found}`)
       if (isEmpty(value)) return []
-      return [{ name, text: this.#textOf(name, value, line), line }]
+      if (typeof meaning === 'string')
+        return [{ name: meaning, text: this.#textOf(meaning, value, line), line }]
+      if (isMap(value)) return this.entriesOf(value, meaning)
+      throw this.#wrong(line, `${found} must be a mapping`)
     })
   }
 
-  #nameOf(key: string, section: string | undefined): string | null {
-    if (section === undefined) return this.#understood.names.includes(key) ? key : null
-    const names = SECTIONS[section] ?? {}
-    return Object.hasOwn(names, key) ? (names[key] ?? null) : null
+  /** The name of a flag, or a section; null if there is neither. */
+  #meaningOf(key: string, section: Section | undefined): string | Section | null {
+    if (section === undefined && this.#understood.names.includes(key)) return key
+    const keys = section ?? SECTIONS
+    return Object.hasOwn(keys, key) ? (keys[key] ?? null) : null
   }
 
   #textOf(name: string, value: unknown, line: number): string {
