@@ -257,6 +257,8 @@ export class RunLoop<Result> {
     const entries = await this.#storage.entries(from, end, { maxBytes }).catch((error: unknown) => {
       // The log was compacted meanwhile: the follower will get a snapshot.
       if (error instanceof RaftError && error.code === 'COMPACTED') return null
+      // Another leader replaced them meanwhile: a leader's own log only grows (§5.3).
+      if (error instanceof RangeError && !this.#raft.awaitsFetch(id)) return null
       throw error
     })
     this.#turns.enqueue(() => this.#raft.entriesFetched(id, entries))

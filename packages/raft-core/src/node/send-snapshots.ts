@@ -24,6 +24,8 @@ interface Sending extends Counter {
   totalBytes: number
   /** What is read of it, once the follower has said what it holds. */
   source: Pick<WatchedStream, 'hasFailed' | 'close'>
+  /** Nobody reads it any more. */
+  isOver: boolean
 }
 
 const UNREAD: Sending['source'] = { hasFailed: () => false, close: () => {} }
@@ -94,6 +96,7 @@ export class SnapshotSender {
       totalBytes: 0,
       ...NOTHING_HELD,
       source: UNREAD,
+      isOver: false,
     }
     this.#sending.set(to, sending)
     const open = (held: HeldSnapshot): Promise<SnapshotRest> => this.#open(sending, held)
@@ -105,7 +108,8 @@ export class SnapshotSender {
       return false
     } finally {
       this.#sending.delete(to)
-      // A stream may break after the source was opened and before anybody reads it.
+      // A stream may break before anybody reads what was opened for it, or while it is opened.
+      sending.isOver = true
       sending.source.close()
     }
   }
@@ -129,6 +133,7 @@ export class SnapshotSender {
     })
     if (snapshot === null || !isSame(snapshot.meta.position, sending.position))
       throw new Error('the snapshot that was announced is not the newest any more')
+    if (sending.isOver) throw new Error('the stream broke while the snapshot was opened')
     const source = watchFailure(snapshot.chunks, this.#signal)
     sending.source = source
     sending.totalBytes = snapshot.bytes

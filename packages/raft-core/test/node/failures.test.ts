@@ -155,6 +155,45 @@ describe('a state machine that throws stops the node', () => {
   })
 })
 
+describe('entries that are read from the disk for a follower', () => {
+  test('may be replaced by another leader meanwhile, and that is no failure', async () => {
+    await using world = await World.of(ids)
+    // The log grows while nobody hears of it, and is known from the disk alone after a restart.
+    world.isolate('a')
+    for (const word of ['x', 'y', 'z']) watchOutcome(world.at('a').node.propose(text(word)))
+    await world.settle()
+    const { node, storage, events } = await world.restart('a')
+    storage.reads.isShut = true
+    world.heal()
+    await world.elect('a')
+    expect(storage.reads.waiting).toBeGreaterThan(0)
+    world.isolate('a')
+    await world.elect('b')
+    world.heal()
+    await world.tick(2)
+    expect(events.some(({ type }) => type === 'entries-truncated')).toBe(true)
+    storage.reads.open()
+    await world.settle()
+    expect(node.status()).toMatchObject({ role: 'follower', leader: 'b' })
+    expect(events.some(({ type }) => type === 'node-failed')).toBe(false)
+    const outcome = watchOutcome(node.propose(text('w')))
+    await world.settle()
+    expect(outcome.state()).toBe('done')
+  })
+
+  test('must be there while they are waited for', async () => {
+    await using world = await World.of(ids, { maxWindowBytes: 0 })
+    world.isolate('c')
+    watchOutcome(world.at('a').node.propose(text('x')))
+    await world.settle()
+    const lost = new RangeError('the log is shorter than it was')
+    world.at('a').storage.reads.failure = lost
+    world.heal()
+    await world.tick(3)
+    await expectFailed(world, 'a', lost)
+  })
+})
+
 describe('a node that cannot start', () => {
   test("rejects with the storage's own error", async () => {
     await using world = new World()

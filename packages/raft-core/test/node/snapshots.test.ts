@@ -214,11 +214,31 @@ describe('sending and installing snapshots', () => {
     const { storage } = world.at('a')
     let attempts = 0
     world.breaks = () => (++attempts === 1 ? new Error('cut') : null)
-    world.abandons = () => attempts === 2 && storage.reading === 1
+    world.abandons = () => (attempts === 2 ? 'opened' : null)
     world.heal()
     await world.tick(8)
-    expect(world.offsets).toEqual([0, 3, 3])
+    expect(world.offsets).toEqual([0, 3])
     expect(storage.reading).toBe(0)
+    expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
+  })
+
+  test('nor does one that breaks while the snapshot is opened', async () => {
+    await using world = await lagging()
+    const { storage } = world.at('a')
+    let attempts = 0
+    world.breaks = () => (++attempts === 1 ? new Error('cut') : null)
+    world.heal()
+    await world.tick(2)
+    expect(attempts).toBe(1)
+    storage.snapshotReads.isShut = true
+    world.abandons = () => 'opening'
+    await world.tick(4)
+    expect(storage.snapshotReads.waiting).toBeGreaterThan(0)
+    world.abandons = () => null
+    storage.snapshotReads.open()
+    await world.settle()
+    expect(storage.reading).toBe(0)
+    await world.tick(8)
     expect(world.at('c').machine.state).toEqual(world.at('a').machine.state)
   })
 

@@ -173,8 +173,8 @@ export class World implements AsyncDisposable {
   breaks: (message: InstallSnapshot) => Error | null = () => null
   /** Snapshot streams for which this answers true carry something else than was sent. */
   alters: (message: InstallSnapshot) => boolean = () => false
-  /** The stream breaks when the leader knows what to send, and nothing was sent. */
-  abandons: (message: InstallSnapshot) => boolean = () => false
+  /** The stream breaks before anything is sent: while the leader opens the snapshot, or after it has. */
+  abandons: (message: InstallSnapshot) => 'opening' | 'opened' | null = () => null
   readonly sent: Message[] = []
   readonly streams: InstallSnapshot[] = []
   /** Where each stream that was opened began. */
@@ -331,9 +331,13 @@ export class World implements AsyncDisposable {
         const failure = this.breaks(message)
         if (this.loses(message)) throw new Error('the stream was lost')
         await this.#handlers.get(message.to)!.onSnapshot(message, async (held) => {
-          const { offset, chunks } = await open(held)
+          const opening = open(held)
+          opening.catch(() => {})
+          const abandoned = this.abandons(message)
+          if (abandoned === 'opened') await opening
+          if (abandoned !== null) throw new Error('the stream broke before anybody read it')
+          const { offset, chunks } = await opening
           this.offsets.push(offset)
-          if (this.abandons(message)) throw new Error('the stream broke before anybody read it')
           if (this.alters(message)) return { offset, chunks: altered(chunks) }
           return { offset, chunks: failure === null ? chunks : broken(chunks, failure) }
         })
