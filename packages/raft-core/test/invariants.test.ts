@@ -165,7 +165,7 @@ describe('a protocol that checks itself', () => {
     const inputs = methodsOf(Raft)
     expect(inputs).toContain('step')
     // It only tells what is there.
-    const outputs = ['constructor', 'committedEntries', 'termAt', 'hasCaughtUp']
+    const outputs = ['constructor', 'committedEntries', 'termAt', 'hasCaughtUp', 'awaitsFetch']
     expect(methodsOf(CheckedRaft)).toEqual(
       inputs.filter((name) => name === 'constructor' || !outputs.includes(name)),
     )

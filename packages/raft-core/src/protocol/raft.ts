@@ -186,11 +186,6 @@ export class Raft {
     handleFetched(this.#raft, id, entries)
   }
 
-  /** Does anybody wait for the entries of this fetch? Nobody does once this node leads no more. */
-  awaitsFetch(id: number): boolean {
-    return this.#raft.peers.some((peer) => peer.fetching === id)
-  }
-
   /** The message that opens a snapshot's stream, or null if the follower needs it no longer. */
   announceSnapshot(to: NodeId, meta: SnapshotMeta): InstallSnapshot | null {
     return announceSnapshot(this.#raft, to, meta)
@@ -318,6 +313,11 @@ export class Raft {
       membership: raft.memberships.oldest,
       membershipIndex: raft.memberships.oldestIndex,
     }
+  }
+
+  /** Does anybody wait for the entries of this fetch? Nobody does once this node leads no more. */
+  awaitsFetch(id: number): boolean {
+    return this.#raft.peers.some((peer) => peer.fetching === id)
   }
 
   /** Is this peer's log close enough to the leader's to be promoted? */
