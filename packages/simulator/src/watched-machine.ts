@@ -125,9 +125,11 @@ async function* cutAnywhere(
   for await (const chunk of body) yield* pieces(chunk, random)
 }
 
+/** What is long has larger pieces, or it would be on its way for longer than a cluster may take. */
 function* pieces(bytes: Uint8Array, random: Random): Generator<Uint8Array> {
+  const most = Math.max(200, Math.ceil(bytes.length / 20))
   for (let start = 0; start < bytes.length;) {
-    const end = Math.min(bytes.length, start + random.whole(1, 200))
+    const end = Math.min(bytes.length, start + random.whole(1, most))
     yield bytes.slice(start, end)
     start = end
   }
