@@ -1,6 +1,6 @@
 /** Simulates a mutant, seed after seed, until a rule breaks. */
 import { Worker } from 'node:worker_threads'
-import type { Report } from '@coracle/simulator'
+import { ask, NoReport } from './ask.ts'
 import type { Mutant, Mutation } from './mutant.ts'
 
 export interface Hunt {
@@ -44,17 +44,12 @@ export async function hunt(
 }
 
 /** The rule, or null if all held. A thread that dies has broken one, too. */
-function ruleBrokenBy(thread: Worker, seed: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const end = (rule: string | null): void => {
-      clearTimeout(timer)
-      thread.off('message', answer).off('error', crash)
-      resolve(rule)
-    }
-    const answer = ({ violation }: Report): void => end(violation?.property ?? null)
-    const crash = (): void => end('it does not crash')
-    const timer = setTimeout(() => end('it comes to an end'), SEED_TIMEOUT_MS)
-    thread.on('message', answer).on('error', crash)
-    thread.postMessage(seed)
-  })
+async function ruleBrokenBy(thread: Worker, seed: number): Promise<string | null> {
+  try {
+    const { violation } = await ask(thread, seed, SEED_TIMEOUT_MS)
+    return violation?.property ?? null
+  } catch (error) {
+    if (error instanceof NoReport) return error.rule
+    throw error
+  }
 }

@@ -8,7 +8,7 @@ import {
   type Member,
   type Promised,
 } from './transport-cluster.ts'
-import { collect, each, forever, joined, opening } from './transport-snapshots.ts'
+import { collect, each, forever, joined, opening } from './transport-streams.ts'
 
 export function addressTests(promise: Promised, vacantAddress: () => Promise<string>): void {
   promise('a peer is reached at the next address where it is not at the first', async (cluster) => {
