@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import type { Stored } from '../src/contracts/storage.ts'
 import { InvariantError } from '../src/errors.ts'
 import { resolveOptions } from '../src/options.ts'
-import { checkState, checkStep, glance } from '../src/protocol/invariants.ts'
+import { checkStart, checkState, checkStep, glance } from '../src/protocol/invariants.ts'
 import { CheckedRaft, Raft, type RaftInit, stateOf } from '../src/protocol/index.ts'
 import type { Log } from '../src/protocol/log.ts'
 import type { RaftState } from '../src/protocol/state.ts'
@@ -134,6 +135,37 @@ describe('a step that cannot be is found out', () => {
     expect(() => checkStep(before, raft)).not.toThrow()
     damage(raft)
     expect(() => checkStep(before, raft)).toThrow(rule)
+  })
+})
+
+describe('a start that cannot be is found out', () => {
+  const stored: Stored = {
+    ...new Disk().load(),
+    hardState: { term: 2, votedFor: 'b', commitIndex: 1 },
+    snapshot: {
+      position: { term: 2, index: 3 },
+      membershipIndex: 1,
+      membership: voters('a', 'b', 'c'),
+    },
+  }
+
+  test.each<[string, Damage]>([
+    ['a term outlives a restart', (raft) => (raft.term = 1)],
+    ['a vote outlives a restart', (raft) => (raft.votedFor = null)],
+    ['what was committed is still committed', (raft) => (raft.commitIndex = 0)],
+    ['the log goes on from what the snapshot covers', ({ log }) => log.truncate(3)],
+    [
+      'the log goes on from what the snapshot covers',
+      ({ log }) => {
+        log.truncate(3)
+        for (const index of [3, 4]) log.append(command(index, 1))
+      },
+    ],
+  ])('%s', (rule, damage) => {
+    const raft = stateOf(server({ votedFor: 'b', terms: [1, 2] }).raft)
+    expect(() => checkStart(stored, raft)).not.toThrow()
+    damage(raft)
+    expect(() => checkStart(stored, raft)).toThrow(rule)
   })
 })
 

@@ -27,6 +27,7 @@ export const FAULTS = [
   'node isolated',
   'bridge',
   'leader cut off',
+  'leader stranded',
   'event loop stalled',
   'slow event loop',
   'slow state machine',

@@ -55,6 +55,8 @@ export interface Troubles {
   readonly changeMs: number
   /** The leader is cut off when another is ready to lead: only with leases, which must bear it. */
   readonly usurpMs: number
+  /** The leader is cut off with writes of its own, until others have written and forgotten more. */
+  readonly strandMs: number
   readonly rotMs: number
   /** How many of the crashed nodes start again at once, while what they said is still on its way. */
   readonly restartsAtOnce: number
@@ -76,6 +78,7 @@ export function drawPlan(random: Random): Plan {
   const options = drawOptions(random.derive('options'))
   const electionMs = options.tickMs * (options.electionTicks ?? 10)
   const live = random.derive('live')
+  const stranding = random.derive('stranding')
   const burst = random.pick([1, 1, 4, 16])
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5])
   const plan: Plan = {
@@ -95,6 +98,7 @@ export function drawPlan(random: Random): Plan {
       snapshotMs: sometimes(0.4, () => random.whole(1, 20) * electionMs),
       changeMs: sometimes(0.5, () => random.pick([0.5, 2, 5]) * electionMs),
       usurpMs: 0,
+      strandMs: stranding.chance(0.1) ? stranding.whole(4, 20) * electionMs : 0,
       reconfigureMs: live.chance(0.3) ? live.whole(1, 10) * electionMs : 0,
       forgetMs: live.chance(0.3) ? live.whole(1, 10) * electionMs : 0,
       rotMs: sometimes(0.2, () => random.whole(10, 50) * electionMs),
@@ -119,6 +123,7 @@ export function drawPlan(random: Random): Plan {
     maxValueLength: random.pick([4, 4, 100, 1000]),
     safetyMs: 50 * electionMs,
   }
+  if (stranding.chance(0.1)) return withStrandingOnly(plan, stranding)
   const leases = random.derive('leases')
   return leases.chance(0.4) ? withLeases(plan, leases) : plan
 }
@@ -140,6 +145,30 @@ function withLeases(plan: Plan, random: Random): Plan {
  * cluster in which all is well.
  */
 function withUsurpersOnly(plan: Plan, usurpMs: number): Plan {
+  const calm = withNothingElse(plan)
+  return {
+    ...calm,
+    troubles: { ...calm.troubles, usurpMs },
+    // It is the leaders that are asked all the time: see `askLeaders`.
+    clients: 1,
+    burst: 1,
+    thinkMs: 40,
+  }
+}
+
+/** As for usurpers. Whoever lags behind gets a snapshot, and just after that its power fails. */
+function withStrandingOnly(plan: Plan, random: Random): Plan {
+  const calm = withNothingElse(plan)
+  const strandMs = (random.whole(3, 6) * plan.safetyMs) / 50
+  return {
+    ...calm,
+    options: { ...plan.options, keepEntries: 0, keepBytes: 1 << 20 },
+    troubles: { ...calm.troubles, strandMs, crashAtSnapshot: random.next() * 0.6 },
+  }
+}
+
+/** A cluster that has its leader, and in which nothing goes wrong. */
+function withNothingElse(plan: Plan): Plan {
   const none = {
     crashMs: 0,
     crashAtBatch: 0,
@@ -150,6 +179,8 @@ function withUsurpersOnly(plan: Plan, usurpMs: number): Plan {
     transferMs: 0,
     snapshotMs: 0,
     changeMs: 0,
+    usurpMs: 0,
+    strandMs: 0,
     rotMs: 0,
   }
   const delay = { minDelayMs: 0, meanDelayMs: 1 }
@@ -166,14 +197,10 @@ function withUsurpersOnly(plan: Plan, usurpMs: number): Plan {
       failureProbability: 0,
       corruption: 0,
     },
-    troubles: { ...plan.troubles, ...none, usurpMs },
+    troubles: { ...plan.troubles, ...none },
     turnMs: 0,
     applyMs: 0,
     isUneven: false,
-    // It is the leaders that are asked all the time: see `askLeaders`.
-    clients: 1,
-    burst: 1,
-    thinkMs: 40,
   }
 }
 

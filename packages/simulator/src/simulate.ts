@@ -140,7 +140,7 @@ export async function simulate<Input, Output>(
     random: random.derive('clients'),
     recorded: observer.recorded,
   })
-  const trouble = makeTrouble(cluster, plan, random.derive('troubles'))
+  const trouble = makeTrouble({ cluster, plan, random: random.derive('troubles'), clients })
   await clock.run(() => violation !== null || clock.now >= plan.safetyMs)
   trouble.stop()
   clients.stop()

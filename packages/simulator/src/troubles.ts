@@ -1,13 +1,23 @@
 import type { NodeId } from '@coracle/raft-core'
 import { Administrator } from './administrator.ts'
+import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
 import { confuse, drawLiveOptions, reconfigure } from './live-options.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
+import { strand } from './stranding.ts'
 import { askLeaders, usurp } from './usurpation.ts'
 
+export interface TroubleParts {
+  readonly cluster: Cluster
+  readonly plan: Plan
+  readonly random: Random
+  readonly clients: Clients
+}
+
 /** Makes trouble for a cluster, at the rates of its plan, until it is told to stop. */
-export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { stop(): void } {
+export function makeTrouble(parts: TroubleParts): { stop(): void } {
+  const { cluster, plan, random, clients } = parts
   const { troubles } = plan
   let isOver = false
   const lasting = (): number => random.exponential(troubles.lastsMs)
@@ -62,7 +72,10 @@ export function makeTrouble(cluster: Cluster, plan: Plan, random: Random): { sto
     administrator.change().catch(stopEverything)
   })
 
-  const usurpation = { cluster, random, electionMs: plan.safetyMs / 50, later }
+  const electionMs = plan.safetyMs / 50
+  const stranding = { cluster, clients, random: random.derive('stranding'), electionMs, later }
+  often(troubles.strandMs, () => strand(stranding, plan.burst))
+  const usurpation = { cluster, random, electionMs, later }
   often(troubles.usurpMs, () => usurp(usurpation))
   if (plan.options.reads === 'lease') askLeaders(usurpation)
 

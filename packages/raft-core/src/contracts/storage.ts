@@ -83,7 +83,7 @@ export interface Storage extends AsyncDisposable {
 /** What a storage remembers, at a glance. It holds no entry but the few that change the membership. */
 export interface Stored {
   readonly hardState: HardState
-  /** The newest snapshot, or null. It may lie beyond the log after a crash between the two. */
+  /** The newest snapshot, or null. After a crash between the two the log may not hold its last entry. */
   readonly snapshot: SnapshotMeta | null
   /** The position just before the first entry; `ORIGIN` if nothing was ever forgotten. */
   readonly compacted: Position

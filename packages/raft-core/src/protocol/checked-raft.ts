@@ -1,7 +1,7 @@
 import type { InstallSnapshot } from '../messages.ts'
 import type { ProtocolOptions } from '../options.ts'
 import type { Entry, LogIndex, MembershipChange, NodeId, Position, SnapshotMeta } from '../types.ts'
-import { checkState, checkStep, type Glance, glance } from './invariants.ts'
+import { checkStart, checkState, checkStep, type Glance, glance } from './invariants.ts'
 import {
   type Effects,
   type MembershipOutcome,
@@ -24,6 +24,7 @@ export class CheckedRaft extends Raft {
   constructor(init: RaftInit) {
     super(init)
     checkState(stateOf(this))
+    checkStart(init.stored, stateOf(this))
     this.#before = glance(stateOf(this))
   }
 

@@ -1,3 +1,4 @@
+import type { Stored } from '../contracts/storage.ts'
 import { assert } from '../errors.ts'
 import type { LogIndex, NodeId, Position, Term } from '../types.ts'
 import type { RaftState } from './state.ts'
@@ -119,6 +120,17 @@ function checkLease({ lease, reads, now, options, transfer }: Readonly<RaftState
       assert(earlier.round < round && earlier.sentAt <= sentAt, 'rounds are stamped in order')
   }
   if (transfer?.asked === true) assert(isGivenUp, 'no lease outlives the word to campaign')
+}
+
+/** Throws an InvariantError unless a server with this on its disk may start in the state `after`. */
+export function checkStart(stored: Stored, after: Readonly<RaftState>): void {
+  const { hardState, snapshot } = stored
+  assert(after.term >= hardState.term, 'a term outlives a restart')
+  if (after.term === hardState.term && hardState.votedFor !== null)
+    assert(after.votedFor === hardState.votedFor, 'a vote outlives a restart')
+  assert(after.commitIndex >= hardState.commitIndex, 'what was committed is still committed')
+  if (snapshot !== null)
+    assert(after.log.matches(snapshot.position), 'the log goes on from what the snapshot covers')
 }
 
 /** Throws an InvariantError unless a server in the state `before` may come to be in the state `after`. */

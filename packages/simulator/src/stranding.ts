@@ -1,0 +1,56 @@
+/**
+ * A log that says something else than the snapshot that takes its place, and reaches further: what is
+ * left of a leader that went on alone, while the others wrote less than it did, and forgot that.
+ */
+import type { NodeId } from '@coracle/raft-core'
+import type { Clients } from './clients.ts'
+import type { Cluster } from './cluster.ts'
+import type { Random } from './random.ts'
+
+export interface StrandingParts {
+  readonly cluster: Cluster
+  readonly clients: Clients
+  readonly random: Random
+  /** The shortest election timeout, by a clock that runs as it should. */
+  readonly electionMs: number
+  /** Does something after a time, unless all trouble is over by then. */
+  readonly later: (delayMs: number, run: () => void) => void
+}
+
+/** How often somebody looks whether another leads, before the old leader is let in again anyway. */
+const MOST_LOOKS = 20
+
+/**
+ * Cuts the leader off with up to `mostWrites` that nobody else has, until another leader has committed
+ * something, taken a snapshot of it, and forgotten the entries that the old one would need.
+ */
+export function strand(parts: StrandingParts, mostWrites: number): void {
+  const { cluster, clients, random, electionMs, later } = parts
+  const [leader] = cluster.leaders
+  if (leader === undefined || cluster.members.length < 3) return
+  /** Where the log ends that it may share with the others. */
+  const { lastIndex } = cluster.diskOf(leader)
+  cluster.befell('leader stranded')
+  for (const id of cluster.ids) {
+    cluster.network.cut(id, leader)
+    cluster.network.cut(leader, id)
+  }
+  const writes = random.whole(1, Math.max(2, mostWrites))
+  for (let write = 0; write < writes; write++) askToWrite(clients, leader)
+  const look = (looks: number): void => {
+    const successor = cluster.leaders.find((id) => id !== leader)
+    const status = successor === undefined ? null : cluster.statusOf(successor)
+    if (looks === MOST_LOOKS || (status !== null && status.firstIndex > lastIndex + 1))
+      return cluster.network.heal()
+    if (successor !== undefined) cluster.snapshot(successor)
+    later(electionMs / 4, () => look(looks + 1))
+  }
+  later(electionMs, () => look(1))
+}
+
+/** What comes of it, the observers see. */
+function askToWrite(clients: Clients, id: NodeId): void {
+  clients.write(id).catch((error: unknown) => {
+    throw error
+  })
+}
