@@ -1,7 +1,7 @@
 /** The way to one peer: a stream that is opened again and again, and a queue with a limit. */
 import type { Message, NodeId } from '@coracle/raft-core'
 import { encodeMessage } from '@coracle/raft-core/codec'
-import { AddressRotation, Backoff } from '@coracle/raft-core/transport'
+import { Calling } from '@coracle/raft-core/transport'
 import type { Client, ClientDuplexStream } from '@grpc/grpc-js'
 import { openClient } from './dial.ts'
 import { FRAME_HEADER_BYTES, seal } from './frame.ts'
@@ -9,12 +9,8 @@ import { helloMetadata, objectionToAnswer } from './handshake.ts'
 import type { Resolved } from './options.ts'
 import { type Bytes, MESSAGES } from './service.ts'
 
-/** How often a sender is told that its messages are lost, at most. */
-const LOST_EVERY_MS = 100
-
 /** One attempt: a channel and its stream, from the call to the status that ends it. */
 interface Attempt {
-  readonly address: string
   readonly client: Client
   readonly call: ClientDuplexStream<Bytes, Bytes>
   readonly deadline: NodeJS.Timeout
@@ -23,61 +19,28 @@ interface Attempt {
 }
 
 export class Link {
-  readonly peer: NodeId
-  /** All that there are, as it was given. */
-  readonly address: string
-  readonly #addresses: AddressRotation
-  readonly #backoff: Backoff
+  readonly calling: Calling
   readonly #options: Resolved
-  readonly #onLost: (peer: NodeId) => void
   #attempt: Attempt | null = null
-  #closed = false
-  #retry: NodeJS.Timeout | null = null
-  #why: string | null = null
-  #refused: string | null = null
-  #lostAt = -Infinity
 
   constructor(peer: NodeId, address: string, options: Resolved, onLost: (peer: NodeId) => void) {
-    this.peer = peer
-    this.address = address
-    this.#addresses = new AddressRotation(address)
-    this.#backoff = new Backoff(options)
     this.#options = options
-    this.#onLost = onLost
-  }
-
-  /** Connects, now and for ever, until {@link close}. */
-  open(): void {
-    this.#retry = null
-    try {
-      this.#attempt = this.#call()
-    } catch (error) {
-      this.#failed(error instanceof Error ? error.message : String(error))
+    const call = (each: string): void => {
+      this.#attempt = this.#call(peer, each)
     }
-  }
-
-  /** The peer's addresses, beginning with the one that is best known to work. */
-  addresses(): readonly string[] {
-    return this.#addresses.inOrder()
-  }
-
-  /** The peer has just called us, so it is there: no reason to wait any longer. */
-  hurry(): void {
-    if (this.#retry === null) return
-    clearTimeout(this.#retry)
-    this.open()
+    this.calling = new Calling({ peer, address, options, call, onLost })
   }
 
   send(message: Message): void {
     const { maxQueuedBytes } = this.#options
     const attempt = this.#attempt
-    if (attempt === null || !attempt.established) return this.#lose()
-    if (attempt.queuedBytes >= maxQueuedBytes) return this.#lose()
+    if (attempt === null || !attempt.established) return this.calling.lost()
+    if (attempt.queuedBytes >= maxQueuedBytes) return this.calling.lost()
     const frame = this.#encode(message)
     if (frame === null) return
     const { byteLength } = frame
     if (attempt.queuedBytes > 0 && attempt.queuedBytes + byteLength > maxQueuedBytes)
-      return this.#lose()
+      return this.calling.lost()
     attempt.queuedBytes += byteLength
     attempt.call.write(frame, () => {
       attempt.queuedBytes -= byteLength
@@ -85,17 +48,27 @@ export class Link {
   }
 
   close(): void {
-    this.#closed = true
-    if (this.#retry !== null) clearTimeout(this.#retry)
+    this.calling.close()
     if (this.#attempt !== null) this.#give(this.#attempt)
   }
 
-  #call(): Attempt {
+  #encode(message: Message): Uint8Array | null {
+    try {
+      const frame = encodeMessage(message, { reserveBytes: FRAME_HEADER_BYTES })
+      const { maxMessageBytes } = this.#options
+      if (frame.byteLength <= maxMessageBytes) return seal(frame)
+      this.calling.refused(`${frame.byteLength} bytes, and ${maxMessageBytes} are allowed`)
+    } catch (error) {
+      this.calling.refused(String(error))
+    }
+    return null
+  }
+
+  #call(to: NodeId, address: string): Attempt {
     const { id: from, cluster, handshakeTimeoutMs } = this.#options
-    const address = this.#addresses.current
     const client = openClient(this.#options, address)
     const { path, requestSerialize, responseDeserialize } = MESSAGES
-    const metadata = helloMetadata({ cluster, from, to: this.peer })
+    const metadata = helloMetadata({ cluster, from, to })
     const call = client.makeBidiStreamRequest(
       path,
       requestSerialize,
@@ -107,16 +80,9 @@ export class Link {
       () => this.#ended(attempt, 'the handshake took too long'),
       handshakeTimeoutMs,
     )
-    const attempt: Attempt = {
-      address,
-      client,
-      call,
-      deadline,
-      established: false,
-      queuedBytes: 0,
-    }
+    const attempt: Attempt = { client, call, deadline, established: false, queuedBytes: 0 }
     call.on('metadata', (answer) => {
-      const objection = objectionToAnswer(answer, cluster, this.peer)
+      const objection = objectionToAnswer(answer, cluster, to)
       if (objection === null) this.#established(attempt)
       else this.#ended(attempt, objection)
     })
@@ -131,20 +97,15 @@ export class Link {
     if (attempt !== this.#attempt) return
     attempt.established = true
     clearTimeout(attempt.deadline)
-    this.#backoff.reset()
-    this.#why = null
-    this.#addresses.worked()
-    const { peer } = this
-    this.#options.trace({ type: 'peer-connected', peer, address: attempt.address })
+    this.calling.connected()
   }
 
   /** The first reason why an attempt ended counts; the others follow from giving it up. */
   #ended(attempt: Attempt, why: string): void {
     if (attempt !== this.#attempt) return
     this.#give(attempt)
-    if (!attempt.established) return this.#failed(why)
-    this.#lose()
-    this.#retryLater(why, attempt.address)
+    if (attempt.established) this.calling.ended(why)
+    else this.calling.failed(why)
   }
 
   #give({ client, call, deadline }: Attempt): void {
@@ -152,51 +113,5 @@ export class Link {
     clearTimeout(deadline)
     call.cancel()
     client.close()
-  }
-
-  #failed(reason: string): void {
-    if (this.#closed) return
-    const why = this.#addresses.failed(reason)
-    if (why === null) this.open()
-    else this.#retryLater(why, this.address)
-  }
-
-  /** Not at once, also where another address is left: a peer that hangs up is called slowly. */
-  #retryLater(why: string, address: string): void {
-    if (this.#closed) return
-    if (why !== this.#why) {
-      this.#why = why
-      this.#options.trace({ type: 'peer-unreachable', peer: this.peer, address, why })
-    }
-    this.#retry = setTimeout(() => this.open(), this.#backoff.nextMs(Math.random()))
-  }
-
-  #encode(message: Message): Uint8Array | null {
-    try {
-      const frame = encodeMessage(message, { reserveBytes: FRAME_HEADER_BYTES })
-      const { maxMessageBytes } = this.#options
-      if (frame.byteLength <= maxMessageBytes) return seal(frame)
-      this.#refuse(`${frame.byteLength} bytes, and ${maxMessageBytes} are allowed`)
-    } catch (error) {
-      this.#refuse(String(error))
-    }
-    return null
-  }
-
-  #refuse(why: string): void {
-    if (why !== this.#refused)
-      this.#options.trace({ type: 'message-refused', peer: this.peer, why })
-    this.#refused = why
-    this.#lose()
-  }
-
-  /** Tells of lost messages, now and then, and never from within `send`. */
-  #lose(): void {
-    const now = performance.now()
-    if (now - this.#lostAt < LOST_EVERY_MS) return
-    this.#lostAt = now
-    setImmediate(() => {
-      if (!this.#closed) this.#onLost(this.peer)
-    })
   }
 }

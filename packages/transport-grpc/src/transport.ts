@@ -6,10 +6,10 @@ import {
   type OpenSnapshot,
   type Peer,
   RaftError,
-  type Transport,
   type TransportHandlers,
 } from '@coracle/raft-core'
 import { CodecError, decodeMessage } from '@coracle/raft-core/codec'
+import type { NetworkTransport } from '@coracle/raft-core/transport'
 import { status } from '@grpc/grpc-js'
 import { unseal } from './frame.ts'
 import { Link } from './link.ts'
@@ -25,19 +25,7 @@ import type { Bytes } from './service.ts'
 import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
 
-export interface GrpcTransport extends Transport {
-  /**
-   * Where this node listens, as `host:port` or `unix://path`, once `start` has resolved; with commas
-   * between several.
-   */
-  address(): string
-  /**
-   * Shows another certificate, and trusts others, in every connection from now on; those that are open
-   * go on. Throws a TypeError if the transport was made without TLS, and whatever Node throws for
-   * material that makes no sense, with nothing changed.
-   */
-  renewTls(tls: TlsMaterial): void
-}
+export type GrpcTransport = NetworkTransport<TlsMaterial>
 
 /** A transport that begins to listen when it is started. Throws a RangeError for options out of range. */
 export function grpcTransport(options: GrpcTransportOptions): GrpcTransport {
@@ -74,7 +62,7 @@ class Transceiver implements GrpcTransport {
     await listener.listen()
     if (this.#stopped.signal.aborted) await listener.close()
     this.#stopped.signal.throwIfAborted()
-    for (const link of this.#links.values()) link.open()
+    for (const link of this.#links.values()) link.calling.open()
   }
 
   address(): string {
@@ -95,7 +83,7 @@ class Transceiver implements GrpcTransport {
     const wanted = new Map(peers.map(({ id, address }) => [id, address]))
     wanted.delete(this.#options.id)
     for (const [id, link] of this.#links) {
-      if (wanted.get(id) === link.address) continue
+      if (wanted.get(id) === link.calling.address) continue
       link.close()
       this.#links.delete(id)
     }
@@ -135,7 +123,7 @@ class Transceiver implements GrpcTransport {
   #link(id: NodeId, address: string): void {
     const link = new Link(id, address, this.#options, (peer) => this.#handlers?.onUnreachable(peer))
     this.#links.set(id, link)
-    if (this.#handlers !== null) link.open()
+    if (this.#handlers !== null) link.calling.open()
   }
 
   async #sendSnapshot(
@@ -144,7 +132,7 @@ class Transceiver implements GrpcTransport {
     signal: AbortSignal,
   ): Promise<void> {
     const { to: peer } = message
-    const addresses = this.#links.get(peer)?.addresses()
+    const addresses = this.#links.get(peer)?.calling.addresses()
     signal.throwIfAborted()
     if (this.#handlers === null) throw new RaftError('UNAVAILABLE', 'the transport was not started')
     if (addresses === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
@@ -163,7 +151,7 @@ class Transceiver implements GrpcTransport {
     const older = this.#heard.get(from)
     this.#heard.set(from, call)
     older?.emit('error', { code: status.ABORTED, details: 'the peer called again' })
-    this.#links.get(from)?.hurry()
+    this.#links.get(from)?.calling.hurry()
     const ends = { from, to: this.#options.id }
     call.on('data', (frame: Bytes) => this.#take(call, frame, ends))
     call.on('end', () => call.end())

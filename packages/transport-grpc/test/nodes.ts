@@ -8,7 +8,10 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
 import { FRAME_HEADER_BYTES, seal } from '../src/frame.ts'
 import { type Hello, helloMetadata } from '../src/handshake.ts'
@@ -17,7 +20,6 @@ import {
   type GrpcTransport,
   grpcTransport,
   type GrpcTransportOptions,
-  type Listening,
 } from '../src/index.ts'
 import { type Bytes, MESSAGES, SNAPSHOT } from '../src/service.ts'
 
@@ -60,12 +62,6 @@ export async function startNode(
   return { transport, address, port, events, received, unreachable }
 }
 
-/** `host:port`, as a place to listen at. */
-export function placeAt(address: string): Listening {
-  const [host = '', port] = address.split(':')
-  return { host, port: Number(port) }
-}
-
 /** A port at which nobody listens. */
 export async function vacantAddress(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -74,6 +70,13 @@ export async function vacantAddress(): Promise<string> {
   server.close()
   await once(server, 'close')
   return `127.0.0.1:${typeof bound === 'object' ? bound?.port : ''}`
+}
+
+/** Where a socket can be; its directory is gone when the test is over. */
+export async function vacantPath(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'coracle-test-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return join(directory, 'peer.sock')
 }
 
 /** Waits for it, with a deadline. */

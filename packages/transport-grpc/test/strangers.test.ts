@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { FRAME_HEADER_BYTES, seal } from '../src/frame.ts'
 import { welcomeMetadata } from '../src/handshake.ts'
 import { type Bytes, SERVICE } from '../src/service.ts'
-import { beat, call, framed, hello, refusals, startNode, stillServes, until } from './nodes.ts'
+import { call, framed, hello, refusals, startNode, stillServes, until } from './nodes.ts'
 
 const PURPOSES = ['messages', 'snapshot'] as const
 
@@ -189,51 +189,6 @@ test('the queue of a peer that does not read holds no more than maxQueuedBytes',
   })
   // 125 MiB were sent. What the two HTTP/2 sessions hold comes on top of the queue.
   expect(arrived).toBeLessThan(maxQueuedBytes + (32 << 20))
-})
-
-describe('a message that can never be sent', () => {
-  test('because it is too large is dropped and reported once', async () => {
-    const a = await startNode('a', { maxMessageBytes: 1_000 })
-    const b = await startNode('b')
-    a.transport.setPeers([{ id: 'b', address: b.address }])
-    await until(() => a.events.length > 0)
-    const commands = [new Uint8Array(990)]
-    for (let id = 0; id < 3; id++)
-      a.transport.send({ type: 'propose', from: 'a', to: 'b', term: 1, id, commands })
-    beat(a.transport)
-    await until(() => b.received.length > 0)
-    expect(b.received).toHaveLength(1)
-    expect(a.events.filter(({ type }) => type === 'message-refused')).toHaveLength(1)
-  })
-
-  test('because it breaks the rules of its type is dropped too', async () => {
-    const a = await startNode('a')
-    const b = await startNode('b')
-    a.transport.setPeers([{ id: 'b', address: b.address }])
-    await until(() => a.events.length > 0)
-    beat(a.transport, -1)
-    beat(a.transport, 2)
-    await until(() => b.received.length > 0)
-    expect(b.received).toMatchObject([{ round: 2 }])
-  })
-})
-
-test.each([
-  { id: '' },
-  { cluster: 'x'.repeat(256) },
-  { maxQueuedBytes: 0 },
-  { keepaliveMs: Number.NaN },
-  { minReconnectMs: 100, maxReconnectMs: 99 },
-  { listen: [] },
-  { listen: { host: '127.0.0.1', port: 0, secure: true } },
-])('options out of range are refused: %j', async (options) => {
-  await expect(startNode('b', options)).rejects.toThrow(RangeError)
-})
-
-test('a port that is taken is named by the error', async () => {
-  const { port } = await startNode('b')
-  const second = startNode('b', { listen: { host: '127.0.0.1', port } })
-  await expect(second).rejects.toThrow(`cannot listen on 127.0.0.1:${port}`)
 })
 
 /** A server of the service that is no transport; answers with its address. */

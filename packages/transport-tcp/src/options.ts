@@ -1,9 +1,7 @@
-import type { NodeId } from '@coracle/raft-core'
 import {
-  checkNames,
-  type Listening,
-  type Place,
-  placesToListen,
+  type NetworkTransportOptions,
+  type ResolvedNetworkOptions,
+  resolveNetworkOptions,
   resolveNumbers,
   type TransportEvent,
 } from '@coracle/raft-core/transport'
@@ -28,72 +26,32 @@ export interface TlsMaterial extends SecureContextOptions {
 /** What is worth a line in a log. A failure that lasts is told once, not at every attempt. */
 export type TcpEvent = TransportEvent
 
-export interface TcpTransportOptions {
-  readonly id: NodeId
-  /** Names the cluster: nodes of other clusters are refused. At most 255 bytes of UTF-8. */
-  readonly cluster: string
-  /** One place or several. A socket must not exist yet, and is gone when the transport is. */
-  readonly listen: Listening | readonly Listening[]
-  /** Speak TLS in both directions. Default: plain TCP. */
-  readonly tls?: TlsMaterial
-  /**
-   * For clusters that change over to TLS, or back: peers are called with TLS or without, as their
-   * addresses say, and this node is called as it says here. Default: `tls` holds for all.
-   */
-  readonly mixed?: { readonly listen: 'plain' | 'tls' }
-  /** Called synchronously with every event; must not throw. */
-  readonly trace?: (event: TcpEvent) => void
+export interface TcpTransportOptions extends NetworkTransportOptions<TlsMaterial> {
   /**
    * Gets the connections that begin like HTTP/1 and not like a peer's, with nothing read from them, so
    * that one port can answer both. They count as connections, and end with the transport. Default:
    * they are refused.
    */
   readonly onHttp?: (socket: Socket) => void
-  /** The largest message, in bytes; more is neither sent nor taken. Default 64 MiB. */
-  readonly maxMessageBytes?: number
-  /** Bytes that wait to be sent to one peer; what does not fit is dropped. One message always fits. Default 64 MiB. */
-  readonly maxQueuedBytes?: number
   /** Bytes of an arriving snapshot that wait to be read. Default 1 MiB. */
   readonly maxSnapshotBufferBytes?: number
   /** Connections that others may have open at each place. Default 512. */
   readonly maxConnections?: number
-  /** The longest a connection may take until both sides know each other. Default 5000. */
-  readonly handshakeTimeoutMs?: number
   /** Say something at least this often; a peer that is silent four times as long is gone. Default 1000. */
   readonly keepaliveMs?: number
-  /** The wait before the first new attempt to connect; it doubles up to `maxReconnectMs`. Default 50. */
-  readonly minReconnectMs?: number
-  /** Default 1000. */
-  readonly maxReconnectMs?: number
 }
 
-export type Resolved = Required<
-  Omit<TcpTransportOptions, 'listen' | 'tls' | 'mixed' | 'onHttp'>
-> & {
-  readonly listen: readonly (Place & { readonly secure: boolean })[]
-  /** Changes when certificates are renewed. */
-  tls: TlsMaterial | null
-  readonly mixed: { readonly listen: 'plain' | 'tls' } | null
+const OWN_NUMBERS = { maxSnapshotBufferBytes: 1 << 20, maxConnections: 512 }
+
+export interface Resolved extends ResolvedNetworkOptions<TlsMaterial> {
+  readonly maxSnapshotBufferBytes: number
+  readonly maxConnections: number
   readonly onHttp: ((socket: Socket) => void) | null
-}
-
-const NUMBERS = {
-  maxMessageBytes: 64 << 20,
-  maxQueuedBytes: 64 << 20,
-  maxSnapshotBufferBytes: 1 << 20,
-  maxConnections: 512,
-  handshakeTimeoutMs: 5_000,
-  keepaliveMs: 1_000,
-  minReconnectMs: 50,
-  maxReconnectMs: 1_000,
 }
 
 /** Fills in the defaults. Throws a RangeError that names the option that is wrong. */
 export function resolveOptions(options: TcpTransportOptions): Resolved {
-  checkNames(options)
-  const { id, cluster, tls = null, mixed = null, onHttp = null } = options
-  const { trace = (): void => {} } = options
-  const listen = placesToListen(options.listen, { tls, mixed })
-  const numbers = resolveNumbers(options, NUMBERS)
-  return { id, cluster, listen, tls, mixed, onHttp, trace, ...numbers }
+  const { onHttp = null } = options
+  const numbers = resolveNumbers(options, OWN_NUMBERS)
+  return { ...resolveNetworkOptions(options), ...numbers, onHttp }
 }

@@ -6,10 +6,10 @@ import {
   type OpenSnapshot,
   type Peer,
   RaftError,
-  type Transport,
   type TransportHandlers,
 } from '@coracle/raft-core'
 import { decodeMessage } from '@coracle/raft-core/codec'
+import type { NetworkTransport } from '@coracle/raft-core/transport'
 import { createSecureContext } from 'node:tls'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
@@ -26,19 +26,7 @@ import {
 import { receiveSnapshot } from './snapshot-receiver.ts'
 import { sendSnapshot } from './snapshot-sender.ts'
 
-export interface TcpTransport extends Transport {
-  /**
-   * Where this node listens, as `host:port` or `unix://path`, once `start` has resolved; with commas
-   * between several.
-   */
-  address(): string
-  /**
-   * Shows another certificate, and trusts others, in every connection from now on; those that are open
-   * go on. Throws a TypeError if the transport was made without TLS, and whatever Node throws for
-   * material that makes no sense, with nothing changed.
-   */
-  renewTls(tls: TlsMaterial): void
-}
+export type TcpTransport = NetworkTransport<TlsMaterial>
 
 /** A transport that begins to listen when it is started. Throws a RangeError for options out of range. */
 export function tcpTransport(options: TcpTransportOptions): TcpTransport {
@@ -71,7 +59,7 @@ class Transceiver implements TcpTransport {
     await listener.listen()
     if (this.#stopped.signal.aborted) await listener.close(this.#stopped.signal.reason)
     this.#stopped.signal.throwIfAborted()
-    for (const link of this.#links.values()) link.open()
+    for (const link of this.#links.values()) link.calling.open()
   }
 
   address(): string {
@@ -92,7 +80,7 @@ class Transceiver implements TcpTransport {
     const wanted = new Map(peers.map(({ id, address }) => [id, address]))
     wanted.delete(this.#options.id)
     for (const [id, link] of this.#links) {
-      if (wanted.get(id) === link.address) continue
+      if (wanted.get(id) === link.calling.address) continue
       link.close(new Error('the peer moved or was removed'))
       this.#links.delete(id)
     }
@@ -128,7 +116,7 @@ class Transceiver implements TcpTransport {
   #link(id: NodeId, address: string): void {
     const link = new Link(id, address, this.#options, (peer) => this.#handlers?.onUnreachable(peer))
     this.#links.set(id, link)
-    if (this.#handlers !== null) link.open()
+    if (this.#handlers !== null) link.calling.open()
   }
 
   async #sendSnapshot(
@@ -137,7 +125,7 @@ class Transceiver implements TcpTransport {
     signal: AbortSignal,
   ): Promise<void> {
     const { to: peer } = message
-    const addresses = this.#links.get(peer)?.addresses()
+    const addresses = this.#links.get(peer)?.calling.addresses()
     signal.throwIfAborted()
     if (this.#handlers === null) throw new RaftError('UNAVAILABLE', 'the transport was not started')
     if (addresses === undefined) throw new RaftError('UNAVAILABLE', `node ${peer} is no peer`)
@@ -183,7 +171,7 @@ class Transceiver implements TcpTransport {
     connection.onClosed(() => {
       if (this.#heard.get(key) === connection) this.#heard.delete(key)
     })
-    this.#links.get(peer)?.hurry()
+    this.#links.get(peer)?.calling.hurry()
     if (this.#handlers === null) return
     if (purpose === 'messages') return this.#hear(peer, connection, this.#handlers)
     const maxBufferBytes = this.#options.maxSnapshotBufferBytes

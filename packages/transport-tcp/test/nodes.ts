@@ -1,12 +1,14 @@
 /** What the tests of a live listener share: nodes that remember, and callers that do as they like. */
 import type { Message, Transport } from '@coracle/raft-core'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
 import { FRAME_HEADER_BYTES, MAGIC, seal } from '../src/frame.ts'
 import { encodeHello, type Purpose } from '../src/handshake.ts'
 import {
-  type Listening,
   type TcpEvent,
   type TcpTransport,
   tcpTransport,
@@ -52,12 +54,6 @@ export async function startNode(
   return { transport, address, port, events, received, unreachable }
 }
 
-/** `host:port`, as a place to listen at. */
-export function placeAt(address: string): Listening {
-  const [host = '', port] = address.split(':')
-  return { host, port: Number(port) }
-}
-
 /** A port at which nobody listens. */
 export async function vacantAddress(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -66,6 +62,13 @@ export async function vacantAddress(): Promise<string> {
   server.close()
   await once(server, 'close')
   return `127.0.0.1:${typeof bound === 'object' ? bound?.port : ''}`
+}
+
+/** Where a socket can be; its directory is gone when the test is over. */
+export async function vacantPath(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'coracle-test-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return join(directory, 'peer.sock')
 }
 
 /** Waits for it, with a deadline. */

@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { MAGIC } from '../src/frame.ts'
 import { encodeWelcome } from '../src/handshake.ts'
-import { beat, call, framed, hello, refusals, startNode, stillServes, until } from './nodes.ts'
+import { call, framed, hello, refusals, startNode, stillServes, until } from './nodes.ts'
 
 const text = (words: string): Uint8Array => new TextEncoder().encode(words)
 
@@ -281,57 +281,6 @@ describe('the queue of a peer that does not read', () => {
     // What the kernel holds for both sides comes on top.
     expect(arrived).toBeLessThan(maxQueuedBytes + (32 << 20))
   })
-})
-
-describe('a message that can never be sent', () => {
-  test('because it is too large is dropped and reported once', async () => {
-    const a = await startNode('a', { maxMessageBytes: 1_000 })
-    const b = await startNode('b')
-    a.transport.setPeers([{ id: 'b', address: b.address }])
-    await until(() => a.events.length > 0)
-    for (let id = 0; id < 3; id++)
-      a.transport.send({
-        type: 'propose',
-        from: 'a',
-        to: 'b',
-        term: 1,
-        id,
-        commands: [new Uint8Array(990)],
-      })
-    beat(a.transport)
-    await until(() => b.received.length > 0)
-    expect(b.received).toHaveLength(1)
-    expect(a.events.filter(({ type }) => type === 'message-refused')).toHaveLength(1)
-  })
-
-  test('because it breaks the rules of its type is dropped too', async () => {
-    const a = await startNode('a')
-    const b = await startNode('b')
-    a.transport.setPeers([{ id: 'b', address: b.address }])
-    await until(() => a.events.length > 0)
-    beat(a.transport, -1)
-    beat(a.transport, 2)
-    await until(() => b.received.length > 0)
-    expect(b.received).toMatchObject([{ round: 2 }])
-  })
-})
-
-test.each([
-  { id: '' },
-  { cluster: 'x'.repeat(256) },
-  { maxQueuedBytes: 0 },
-  { keepaliveMs: Number.NaN },
-  { minReconnectMs: 100, maxReconnectMs: 99 },
-  { listen: [] },
-  { listen: { host: '127.0.0.1', port: 0, secure: true } },
-])('options out of range are refused: %j', async (options) => {
-  await expect(startNode('b', options)).rejects.toThrow(RangeError)
-})
-
-test('a port that is taken is named by the error', async () => {
-  const { port } = await startNode('b')
-  const second = startNode('b', { listen: { host: '127.0.0.1', port } })
-  await expect(second).rejects.toThrow(`cannot listen on 127.0.0.1:${port}`)
 })
 
 /** A server that is no transport; answers with its address. */

@@ -7,6 +7,9 @@ export type Listening = Place & {
   readonly secure?: boolean
 }
 
+/** Where to listen, and whether TLS is spoken there. */
+export type ListeningPlace = Place & { readonly secure: boolean }
+
 /** What a node can speak. */
 export interface Security {
   /** Its certificate, whatever the transport makes of it. Null: it speaks no TLS. */
@@ -19,7 +22,7 @@ export interface Security {
 export function placesToListen(
   listen: Listening | readonly Listening[],
   security: Security,
-): readonly (Place & { readonly secure: boolean })[] {
+): readonly ListeningPlace[] {
   const places = [listen].flat().map((place) => ({ ...place, secure: isSecure(place, security) }))
   if (places.length === 0) throw new RangeError('listen must name at least one place')
   return places

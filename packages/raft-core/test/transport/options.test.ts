@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { checkNames, resolveNumbers } from '../../src/transport/options.ts'
+import { resolveNetworkOptions, resolveNumbers } from '../../src/transport/options.ts'
 
-const DEFAULTS = { keepaliveMs: 1_000, minReconnectMs: 50, maxReconnectMs: 1_000 }
+const DEFAULTS = { keepaliveMs: 1_000, maxConnections: 512 }
+const NEEDED = { id: 'a', cluster: 'test', listen: { host: 'a', port: 1 } }
 
 describe('numbers', () => {
   test('are the defaults where nothing is given, and the defaults stay what they are', () => {
@@ -22,20 +23,21 @@ describe('numbers', () => {
   })
 
   test('do not wait longer at first than later', () => {
-    expect(() => resolveNumbers({ minReconnectMs: 1_001 }, DEFAULTS)).toThrow(
+    expect(() => resolveNetworkOptions({ ...NEEDED, minReconnectMs: 1_001 })).toThrow(
       new RangeError('maxReconnectMs must not be less than minReconnectMs'),
     )
-    expect(resolveNumbers({ minReconnectMs: 1_000 }, DEFAULTS).minReconnectMs).toBe(1_000)
+    const { minReconnectMs } = resolveNetworkOptions({ ...NEEDED, minReconnectMs: 1_000 })
+    expect(minReconnectMs).toBe(1_000)
   })
 })
 
 describe('names', () => {
   test('have 1 to 255 bytes', () => {
-    checkNames({ id: 'a', cluster: 'é'.repeat(127) })
-    expect(() => checkNames({ id: '', cluster: 'test' })).toThrow(
+    resolveNetworkOptions({ ...NEEDED, cluster: 'é'.repeat(127) })
+    expect(() => resolveNetworkOptions({ ...NEEDED, id: '' })).toThrow(
       new RangeError('id must have 1 to 255 bytes, not 0'),
     )
-    expect(() => checkNames({ id: 'a', cluster: 'é'.repeat(128) })).toThrow(
+    expect(() => resolveNetworkOptions({ ...NEEDED, cluster: 'é'.repeat(128) })).toThrow(
       new RangeError('cluster must have 1 to 255 bytes, not 256'),
     )
   })
