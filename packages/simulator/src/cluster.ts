@@ -83,7 +83,11 @@ export class Cluster implements WorldView {
     const slowness = plan.isUneven ? own.pick([0.1, 1, 5]) : 1
     if (slowness > 1) this.befell('slow disk')
     const weather = { ...plan.disk, meanLatencyMs: plan.disk.meanLatencyMs * slowness }
-    const hardware = { id, clock, random: own.derive('disk'), weather, befell: this.befell }
+    const befell = (fault: Fault): void => {
+      parts.told(`disk of ${id}: ${fault}`)
+      this.befell(fault)
+    }
+    const hardware = { id, clock, random: own.derive('disk'), weather, befell }
     const disk =
       storage === null
         ? new VirtualDisk(hardware)
@@ -168,6 +172,28 @@ export class Cluster implements WorldView {
     this.#parts.told(`${id} loses its power`)
     this.befell('crash')
     this.computer(id).turnOff()
+  }
+
+  /** Its event loop does nothing for a while. */
+  stall(id: NodeId, timeMs: number): void {
+    this.#parts.told(`the process of ${id} stands still for ${timeMs.toFixed(1)} ms`)
+    this.befell('event loop stalled')
+    this.computer(id).stall(timeMs)
+  }
+
+  /** Nobody hears it any more, and it hears nobody. */
+  isolate(id: NodeId): void {
+    this.#parts.told(`${id} is cut off from all others`)
+    for (const other of this.ids) {
+      this.network.cut(id, other)
+      this.network.cut(other, id)
+    }
+  }
+
+  /** Whoever was cut off is heard again. */
+  heal(): void {
+    this.#parts.told('all hear each other again')
+    this.network.heal()
   }
 
   /** Turns a node off for ever. */

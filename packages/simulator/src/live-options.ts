@@ -51,6 +51,7 @@ export function drawLiveOptions({ options }: Plan, random: Random): Partial<Live
 
 /** Changes options of a node that runs. */
 export function reconfigure(cluster: Cluster, id: NodeId, changes: Partial<LiveOptions>): void {
+  cluster.tell(`${id} is given other options: ${JSON.stringify(changes)}`)
   cluster.befell('options changed')
   const names = Object.keys(changes) as (keyof LiveOptions)[]
   const isAsAsked = (options: NodeOptions): boolean =>
@@ -63,6 +64,7 @@ export function reconfigure(cluster: Cluster, id: NodeId, changes: Partial<LiveO
 
 /** Asks for options that no node can have: it refuses them, and goes on. */
 export function confuse(cluster: Cluster, id: NodeId): void {
+  cluster.tell(`${id} is given options that make no sense`)
   cluster.befell('options that make no sense')
   cluster.ask(id, 'reconfiguration', async (node) => {
     try {

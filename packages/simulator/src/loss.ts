@@ -66,7 +66,7 @@ export async function recoverOn(
   cluster.befell('quorum lost for good')
   for (const id of cluster.ids) cluster.crash(id)
   for (const id of cluster.ids) if (id !== survivor) cluster.retire(id)
-  cluster.network.heal()
+  cluster.heal()
   cluster.network.calm()
   cluster.soothe(survivor)
   const kept = history.keptBy(cluster.diskOf(survivor))

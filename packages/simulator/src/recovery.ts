@@ -51,7 +51,7 @@ function healMajority(
     else if (plan.troubles.reconfigureMs > 0) reconfigure(cluster, id, plannedTimes(plan))
   }
   const core = chooseCore(cluster, random, roster)
-  network.heal()
+  cluster.heal()
   network.calm()
   for (const id of core) {
     cluster.soothe(id)

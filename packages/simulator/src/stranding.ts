@@ -31,17 +31,14 @@ export function strand(parts: StrandingParts, mostWrites: number): void {
   /** Where the log ends that it may share with the others. */
   const { lastIndex } = cluster.diskOf(leader)
   cluster.befell('leader stranded')
-  for (const id of cluster.ids) {
-    cluster.network.cut(id, leader)
-    cluster.network.cut(leader, id)
-  }
+  cluster.isolate(leader)
   const writes = random.whole(1, Math.max(2, mostWrites))
   for (let write = 0; write < writes; write++) askToWrite(clients, leader)
   const look = (looks: number): void => {
     const successor = cluster.leaders.find((id) => id !== leader)
     const status = successor === undefined ? null : cluster.statusOf(successor)
     if (looks === MOST_LOOKS || (status !== null && status.firstIndex > lastIndex + 1))
-      return cluster.network.heal()
+      return cluster.heal()
     if (successor !== undefined) cluster.snapshot(successor)
     later(electionMs / 4, () => look(looks + 1))
   }

@@ -51,12 +51,9 @@ export function makeTrouble(parts: TroubleParts): { stop(): void } {
   often(troubles.shutDownMs, () => cluster.shutDown(anyone()))
   often(troubles.partitionMs, () => {
     cutSomething(cluster, random)
-    later(lasting(), () => cluster.network.heal())
+    later(lasting(), () => cluster.heal())
   })
-  often(troubles.stallMs, () => {
-    cluster.befell('event loop stalled')
-    cluster.computer(anyone()).stall(lasting())
-  })
+  often(troubles.stallMs, () => cluster.stall(anyone(), lasting()))
   often(troubles.transferMs, () => cluster.transfer(random.chance(0.5) ? anyone() : null))
   often(troubles.snapshotMs, () => cluster.snapshot(anyone()))
   often(troubles.reconfigureMs, () => {
@@ -125,9 +122,12 @@ function cutSomething(cluster: Cluster, random: Random): void {
   }
   const groupSize = random.whole(1, Math.max(1, shuffled.length - 1))
   const bridge = random.chance(0.3) ? shuffled[groupSize] : undefined
-  for (const a of shuffled.slice(0, groupSize))
-    for (const b of shuffled.slice(groupSize)) if (b !== bridge) cut(a, b)
+  const group = shuffled.slice(0, groupSize)
+  const others = shuffled.slice(groupSize).filter((id) => id !== bridge)
+  for (const a of group) for (const b of others) cut(a, b)
   if (shuffled.length < 2) return
+  const [here, there] = [group.join(' '), others.join(' ') || 'nobody']
+  cluster.tell(`no word passes ${isOneWay ? `from ${here} to` : `between ${here} and`} ${there}`)
   cluster.befell(groupSize === 1 ? 'node isolated' : 'partition in two')
   if (isOneWay) cluster.befell('one-way partition')
   if (bridge !== undefined && shuffled.length > 2) cluster.befell('bridge')

@@ -2,7 +2,6 @@
  * What leases must bear: the leader is cut off at the moment in which another can be elected the
  * soonest, while all that believe to lead are asked again and again.
  */
-import type { NodeId } from '@coracle/raft-core'
 import type { Cluster } from './cluster.ts'
 import type { Random } from './random.ts'
 
@@ -24,7 +23,7 @@ export function usurp(parts: UsurpationParts): void {
   const usurper = random.pick(others)
   const cutOff = (): void => {
     cluster.befell('leader cut off')
-    for (const id of cluster.ids) separate(cluster, leader, id)
+    cluster.isolate(leader)
     // Those who have just answered the leader may forget that they did.
     if (random.chance(0.5))
       for (const id of others)
@@ -32,7 +31,7 @@ export function usurp(parts: UsurpationParts): void {
           cluster.crash(id)
           cluster.start(id)
         }
-    later((1.5 + 2 * random.next()) * electionMs, () => cluster.network.heal())
+    later((1.5 + 2 * random.next()) * electionMs, () => cluster.heal())
   }
   if (random.chance(0.4)) {
     // The order to take over is the last that is heard of the old leader.
@@ -40,15 +39,11 @@ export function usurp(parts: UsurpationParts): void {
     later(random.exponential(electionMs / 20), cutOff)
   } else {
     // The usurper has not heard from the leader for long: it is ready as soon as the others are.
-    separate(cluster, leader, usurper)
+    cluster.tell(`no word passes between ${leader} and ${usurper}`)
+    cluster.network.cut(leader, usurper)
+    cluster.network.cut(usurper, leader)
     later((1 + random.next()) * electionMs, cutOff)
   }
-}
-
-function separate({ network }: Cluster, a: NodeId, b: NodeId): void {
-  if (a === b) return
-  network.cut(a, b)
-  network.cut(b, a)
 }
 
 /** Asks all that believe to lead for leave to read: none may know less than another has told. */

@@ -51,6 +51,28 @@ describe('no rule of Raft is broken, and a healthy majority serves', () => {
   })
 })
 
+describe('a story tells what was done to a cluster', () => {
+  /** Which line there is for a fault, as often as the fault. */
+  const TOLD = [
+    ['fault: crash', ' loses its power'],
+    ['fault: event loop stalled', ' stands still for '],
+    ['fault: leader stranded', ' is cut off from all others'],
+    ['fault: options changed', ' is given other options: {'],
+    ['fault: write stalled', ': write stalled'],
+    ['fault: bit rot', ': bit rot'],
+  ] as const
+
+  test.each(TOLD)('%s', async (fault, words) => {
+    for (let seed = 1; ; seed++) {
+      const { coverage, story } = await simulate({ seed, storyLines: 1_000_000 })
+      const times = coverage[fault] ?? 0
+      if (times === 0) continue
+      expect(story.filter((line) => line.includes(words)).length).toBeGreaterThanOrEqual(times)
+      break
+    }
+  })
+})
+
 describe('bugs that were found stay fixed', () => {
   const path = new URL('regressions.txt', import.meta.url)
   const lines = readFileSync(path, 'utf8').split('\n')
