@@ -1,7 +1,8 @@
 /** Three members on free ports, in a directory that is gone afterwards. */
-import { type MemberClient, memberClient, type MemberStatus } from '@coracle/kv-server/client'
+import { type MemberClient, memberClient } from '@coracle/kv-server/client'
 import {
   addressOf,
+  agreedLeader,
   flagsOf,
   freePorts,
   type MemberPlan,
@@ -45,7 +46,7 @@ export async function startCluster(): Promise<DemoCluster> {
   return {
     members,
     ready: Promise.all(members.map((member) => member.process.ready)),
-    leader: () => leaderAmong(members),
+    leader: () => until('the members that answer agree on a leader', () => agreedLeader(members)),
     async [Symbol.asyncDispose]() {
       await Promise.all(members.map((member) => member[Symbol.asyncDispose]()))
       await rm(directory, { recursive: true, force: true })
@@ -77,24 +78,6 @@ class Member implements DemoMember, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.client[Symbol.dispose]()
     await this.process[Symbol.asyncDispose]()
-  }
-}
-
-async function leaderAmong(members: readonly Member[]): Promise<DemoMember> {
-  return until('the members agree on a leader', async () => {
-    const statuses = await Promise.all(members.map(({ client }) => statusOf(client)))
-    const heard = statuses.filter((status) => status !== null)
-    const [first] = heard
-    if (first === undefined || heard.some(({ leader }) => leader !== first.leader)) return null
-    return members.find((_, i) => statuses[i]?.id === first.leader) ?? null
-  })
-}
-
-async function statusOf(client: MemberClient): Promise<MemberStatus | null> {
-  try {
-    return await client.status({ timeoutMs: 500 })
-  } catch {
-    return null
   }
 }
 

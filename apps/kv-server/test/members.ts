@@ -5,14 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import {
-  type ClientTls,
-  type MemberClient,
-  memberClient,
-  type MemberStatus,
-} from '../src/client.ts'
+import { type ClientTls, type MemberClient, memberClient } from '../src/client.ts'
 import {
   addressOf,
+  agreedLeader,
   type ClusterPlan,
   flagsOf,
   freePorts,
@@ -144,29 +140,11 @@ export async function createCluster(options: ClusterOptions = {}): Promise<TestC
   return {
     directory,
     members,
-    leader: () => leaderAmong(members),
+    leader: () => until('the members that answer agree on a leader', () => agreedLeader(members)),
     async [Symbol.asyncDispose]() {
       await Promise.all(members.map((member) => member[Symbol.asyncDispose]()))
       await rm(directory, { recursive: true, force: true })
     },
-  }
-}
-
-function leaderAmong(members: readonly TestMember[]): Promise<TestMember> {
-  return until('the members that answer agree on a leader', async () => {
-    const statuses = await Promise.all(members.map(({ client }) => statusOf(client)))
-    const heard = statuses.filter((status) => status !== null)
-    const [first] = heard
-    if (first === undefined || heard.some(({ leader }) => leader !== first.leader)) return null
-    return members.find((_, i) => statuses[i]?.id === first.leader) ?? null
-  })
-}
-
-async function statusOf(client: MemberClient): Promise<MemberStatus | null> {
-  try {
-    return await client.status({ timeoutMs: 500 })
-  } catch {
-    return null
   }
 }
 

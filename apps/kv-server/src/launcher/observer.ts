@@ -1,15 +1,12 @@
 /** Asks every member how it is, again and again. */
-import { type MemberClient, memberClient, type MemberStatus } from '../client.ts'
-import { addressOf, clientUrlOf, type MemberPlan } from '../processes/index.ts'
+import { memberClient, type MemberStatus } from '../client.ts'
+import { addressOf, clientUrlOf, type MemberPlan, statusOf } from '../processes/index.ts'
 import type { Row } from './table.ts'
 
 export interface Observer extends Disposable {
   /** One row for each member, as far as it answers. */
   observe(): Promise<readonly Row[]>
 }
-
-/** An answer on the loopback takes a millisecond; a member that needs this long is not well. */
-const TIMEOUT_MS = 1_000
 
 export function observeMembers(
   members: readonly MemberPlan[],
@@ -29,14 +26,6 @@ export function observeMembers(
     [Symbol.dispose]() {
       for (const { client } of clients) client[Symbol.dispose]()
     },
-  }
-}
-
-async function statusOf(client: MemberClient): Promise<MemberStatus | null> {
-  try {
-    return await client.status({ timeoutMs: TIMEOUT_MS })
-  } catch {
-    return null
   }
 }
 

@@ -19,3 +19,4 @@ export {
   type PlanOptions,
 } from './plan.ts'
 export { freePorts, takenPort } from './ports.ts'
+export { agreedLeader, statusOf } from './statuses.ts'
