@@ -13,6 +13,12 @@ const SINGLE: ReadonlySet<string> = new Set([
   'user-agent',
 ])
 
+/**
+ * From here on what has arrived waits for the handler. Less than half of the smallest window, at which a
+ * window is given back: nothing is, before somebody takes what came.
+ */
+const HIGH_WATER_MARK = 16 << 10
+
 export class Http2Request extends Readable implements HttpRequest {
   readonly method: string
   readonly url: string
@@ -20,7 +26,7 @@ export class Http2Request extends Readable implements HttpRequest {
 
   /** `more` is called when the body is waited for. */
   constructor(path: string, head: HttpHead, more: () => void) {
-    super({ read: more })
+    super({ highWaterMark: HIGH_WATER_MARK, read: more })
     this.method = head.method
     this.url = path
     this.headers = headersOf(head)
