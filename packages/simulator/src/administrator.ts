@@ -22,11 +22,17 @@ export class Administrator {
   readonly #cluster: Cluster
   readonly #plan: Plan
   readonly #random: Random
+  #isOver = false
 
   constructor(cluster: Cluster, plan: Plan, random: Random) {
     this.#cluster = cluster
     this.#plan = plan
     this.#random = random
+  }
+
+  /** Asks for nothing more, and leaves all computers as they are, whatever comes of what it asked for. */
+  stop(): void {
+    this.#isOver = true
   }
 
   /** Asks whoever seems to lead, or now and then somebody else, for one change. */
@@ -53,6 +59,7 @@ export class Administrator {
       () => ({ index: 0, term: 0 }),
       { newcomers: wish.newcomers, expectedIndex: expected.expectedIndex ?? null },
     )
+    if (this.#isOver) return
     if (answer === null || didNotHappen(answer.ending))
       for (const newcomer of wish.newcomers) cluster.retire(newcomer)
     else for (const newcomer of wish.newcomers) cluster.start(newcomer)
@@ -72,6 +79,7 @@ export class Administrator {
         () => ({ index: 0, term: 0 }),
         { newcomers },
       )
+      if (this.#isOver) return
       cluster.start(id)
     }
   }

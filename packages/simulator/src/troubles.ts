@@ -105,6 +105,7 @@ export function makeTrouble(parts: TroubleParts): { stop(): void } {
   return {
     stop() {
       isOver = true
+      administrator.stop()
     },
   }
 }
