@@ -30,7 +30,7 @@ export class Administrator {
     this.#random = random
   }
 
-  /** Asks for nothing more, and leaves all computers as they are, whatever comes of what it asked for. */
+  /** The trouble is over: whatever comes of what it asked for, it leaves all computers as they are. */
   stop(): void {
     this.#isOver = true
   }

@@ -4,6 +4,7 @@ import type { Cluster } from './cluster.ts'
 import { didNotHappen } from './observer.ts'
 import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
+import { stopEverything } from './stop-everything.ts'
 import { numbered } from './watched-machine.ts'
 import type { AnyWorkload, Load } from './workload.ts'
 
@@ -166,9 +167,4 @@ export class Clients {
     const returnedAt = isAnswered ? this.#now : Number.POSITIVE_INFINITY
     this.#parts.recorded({ number, operation: { ...operation, returnedAt } })
   }
-}
-
-/** A client that fails is a mistake in the simulation: nobody may overlook it. */
-function stopEverything(error: unknown): never {
-  throw error
 }

@@ -68,6 +68,14 @@ export interface Troubles {
   readonly lastsMs: number
 }
 
+/** How many election timeouts everything may go wrong for. */
+const SAFETY_ELECTIONS = 50
+
+/** The shortest election timeout, by a clock that runs as it should. */
+export function electionMsOf({ safetyMs }: Plan): number {
+  return safetyMs / SAFETY_ELECTIONS
+}
+
 /**
  * Draws a plan. Every seed switches some faults on and others off, and gives each its own rate: a
  * bug that shows only when nothing else disturbs it has its chance, too (swarm testing).
@@ -121,7 +129,7 @@ export function drawPlan(random: Random): Plan {
     laterVersions: live.pick([0, 0, 0.5]),
     losesQuorum: live.chance(0.15),
     maxValueLength: random.pick([4, 4, 100, 1000]),
-    safetyMs: 50 * electionMs,
+    safetyMs: SAFETY_ELECTIONS * electionMs,
   }
   if (stranding.chance(0.1)) return withStrandingOnly(plan, stranding)
   const leases = random.derive('leases')
@@ -135,7 +143,7 @@ function withLeases(plan: Plan, random: Random): Plan {
   const maxClockDrift = 1 - slowest / fastest
   const options = { preVote: true, checkQuorum: true, reads: 'lease', maxClockDrift } as const
   const leased = { ...plan, options: { ...plan.options, ...options } }
-  const usurpMs = (random.pick([0, 4, 4, 10]) * plan.safetyMs) / 50
+  const usurpMs = random.pick([0, 4, 4, 10]) * electionMsOf(plan)
   if (usurpMs > 0 && random.chance(0.6)) return withUsurpersOnly(leased, usurpMs)
   return { ...leased, troubles: { ...plan.troubles, usurpMs } }
 }
@@ -159,7 +167,7 @@ function withUsurpersOnly(plan: Plan, usurpMs: number): Plan {
 /** As for usurpers. Whoever lags behind gets a snapshot, and just after that its power fails. */
 function withStrandingOnly(plan: Plan, random: Random): Plan {
   const calm = withNothingElse(plan)
-  const strandMs = (random.whole(3, 6) * plan.safetyMs) / 50
+  const strandMs = random.whole(3, 6) * electionMsOf(plan)
   return {
     ...calm,
     options: { ...plan.options, keepEntries: 0, keepBytes: 1 << 20 },

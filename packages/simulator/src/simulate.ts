@@ -7,7 +7,7 @@ import { Audience, type Observer, type Property } from './observer.ts'
 import { keyValueWorkload } from './key-value-workload.ts'
 import type { StorageWorld, TestedDisk, TestedNetwork, TransportWorld } from './own-parts.ts'
 import { History } from './loss.ts'
-import { drawPlan, type Plan } from './plan.ts'
+import { drawPlan, electionMsOf, type Plan } from './plan.ts'
 import { PROPERTIES } from './properties/index.ts'
 import { createRandom } from './random.ts'
 import { recover, type Service, servingMembers } from './recovery.ts'
@@ -149,7 +149,7 @@ export async function simulate<Input, Output>(
   const serving = recover({ cluster, plan, clients, random, roster, history }, service).catch(
     (error: unknown) => violated('liveness', `nothing can be recovered: ${tellCause(error)}`),
   )
-  const electionMs = plan.safetyMs / 50
+  const electionMs = electionMsOf(plan)
   const requestMs = plan.options.tickMs * plan.options.requestTimeoutTicks * (1 + plan.drift)
   const deadline = clock.now + 150 * electionMs + 10 * requestMs
   await clock.run(() => violation !== null || service.isUp || clock.now >= deadline)

@@ -2,19 +2,12 @@
  * A log that says something else than the snapshot that takes its place, and reaches further: what is
  * left of a leader that went on alone, while the others wrote less than it did, and forgot that.
  */
-import type { NodeId } from '@coracle/raft-core'
 import type { Clients } from './clients.ts'
-import type { Cluster } from './cluster.ts'
-import type { Random } from './random.ts'
+import { stopEverything } from './stop-everything.ts'
+import type { UsurpationParts } from './usurpation.ts'
 
-export interface StrandingParts {
-  readonly cluster: Cluster
+export interface StrandingParts extends UsurpationParts {
   readonly clients: Clients
-  readonly random: Random
-  /** The shortest election timeout, by a clock that runs as it should. */
-  readonly electionMs: number
-  /** Does something after a time, unless all trouble is over by then. */
-  readonly later: (delayMs: number, run: () => void) => void
 }
 
 /** How often somebody looks whether another leads, before the old leader is let in again anyway. */
@@ -33,7 +26,7 @@ export function strand(parts: StrandingParts, mostWrites: number): void {
   cluster.befell('leader stranded')
   cluster.isolate(leader)
   const writes = random.whole(1, Math.max(2, mostWrites))
-  for (let write = 0; write < writes; write++) askToWrite(clients, leader)
+  for (let write = 0; write < writes; write++) clients.write(leader).catch(stopEverything)
   const look = (looks: number): void => {
     const successor = cluster.leaders.find((id) => id !== leader)
     const status = successor === undefined ? null : cluster.statusOf(successor)
@@ -43,11 +36,4 @@ export function strand(parts: StrandingParts, mostWrites: number): void {
     later(electionMs / 4, () => look(looks + 1))
   }
   later(electionMs, () => look(1))
-}
-
-/** What comes of it, the observers see. */
-function askToWrite(clients: Clients, id: NodeId): void {
-  clients.write(id).catch((error: unknown) => {
-    throw error
-  })
 }

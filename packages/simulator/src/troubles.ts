@@ -3,8 +3,9 @@ import { Administrator } from './administrator.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
 import { confuse, drawLiveOptions, reconfigure } from './live-options.ts'
-import type { Plan } from './plan.ts'
+import { electionMsOf, type Plan } from './plan.ts'
 import type { Random } from './random.ts'
+import { stopEverything } from './stop-everything.ts'
 import { strand } from './stranding.ts'
 import { askLeaders, usurp } from './usurpation.ts'
 
@@ -69,7 +70,7 @@ export function makeTrouble(parts: TroubleParts): { stop(): void } {
     administrator.change().catch(stopEverything)
   })
 
-  const electionMs = plan.safetyMs / 50
+  const electionMs = electionMsOf(plan)
   const stranding = { cluster, clients, random: random.derive('stranding'), electionMs, later }
   often(troubles.strandMs, () => strand(stranding, plan.burst))
   const usurpation = { cluster, random, electionMs, later }
@@ -132,9 +133,4 @@ function cutSomething(cluster: Cluster, random: Random): void {
   cluster.befell(groupSize === 1 ? 'node isolated' : 'partition in two')
   if (isOneWay) cluster.befell('one-way partition')
   if (bridge !== undefined && shuffled.length > 2) cluster.befell('bridge')
-}
-
-/** An administrator who fails is a mistake in the simulation: nobody may overlook it. */
-function stopEverything(error: unknown): never {
-  throw error
 }

@@ -4,6 +4,7 @@
  */
 import type { Cluster } from './cluster.ts'
 import type { Random } from './random.ts'
+import { stopEverything } from './stop-everything.ts'
 
 export interface UsurpationParts {
   readonly cluster: Cluster
@@ -56,9 +57,7 @@ export function askLeaders(parts: UsurpationParts): void {
       (node) => node.read(),
       (index) => ({ index, term: 0 }),
     )
-    asked?.catch((error: unknown) => {
-      throw error
-    })
+    asked?.catch(stopEverything)
   }
   later(random.exponential(electionMs / 20), () => askLeaders(parts))
 }

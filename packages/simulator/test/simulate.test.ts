@@ -52,7 +52,7 @@ describe('no rule of Raft is broken, and a healthy majority serves', () => {
 })
 
 describe('a story tells what was done to a cluster', () => {
-  /** Which line there is for a fault, as often as the fault. */
+  /** Which line there is for a fault, at least as often as the fault. */
   const TOLD = [
     ['fault: crash', ' loses its power'],
     ['fault: event loop stalled', ' stands still for '],

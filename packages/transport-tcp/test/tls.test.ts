@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { get } from 'node:https'
 import { expect, test } from 'vitest'
 import { certify } from '@coracle/tooling-certificates'
-import { call, hello, refusals, startNode } from './nodes.ts'
+import { call, hello, refusals, startNode, until } from './nodes.ts'
 
 const identity = certify('b', '127.0.0.1')
 const tls = { ...identity, ca: identity.cert }
@@ -14,6 +14,16 @@ test('a node that speaks TLS turns away a caller that speaks plainly', async () 
   socket.write(hello())
   await closed
   expect(refusals(node)).toEqual([expect.stringContaining('TLS failed')])
+})
+
+test('a node tells of a caller whose certificate nobody vouches for', async () => {
+  const node = await startNode('b', { tls })
+  const stranger = await startNode('a', {
+    tls: { ...certify('stranger', '127.0.0.1'), ca: tls.ca },
+  })
+  stranger.transport.setPeers([{ id: 'b', address: node.address }])
+  await until(() => refusals(node).length > 0)
+  expect(node.received).toEqual([])
 })
 
 test('a port that speaks TLS carries HTTP, too', async () => {

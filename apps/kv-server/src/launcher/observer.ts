@@ -8,6 +8,9 @@ export interface Observer extends Disposable {
   observe(): Promise<readonly Row[]>
 }
 
+/** An answer on the loopback takes a millisecond; a member that needs this long is not well. */
+const TIMEOUT_MS = 1_000
+
 export function observeMembers(
   members: readonly MemberPlan[],
   pidOf: (member: MemberPlan) => number | null,
@@ -18,7 +21,7 @@ export function observeMembers(
       Promise.all(
         clients.map(async ({ member, client }) => {
           const pid = pidOf(member)
-          const status = pid === null ? null : await statusOf(client)
+          const status = pid === null ? null : await statusOf(client, TIMEOUT_MS)
           const { name } = member
           return { name, pid, url: clientUrlOf(member), ...stateOf(pid, status) }
         }),

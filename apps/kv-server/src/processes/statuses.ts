@@ -1,13 +1,16 @@
 /** What members say of themselves, as far as they answer. */
 import type { MemberClient, MemberStatus } from '../client.ts'
 
-/** An answer on the loopback takes a millisecond; a member that needs this long is not well. */
-const TIMEOUT_MS = 1_000
+/** Who does not answer within this is not counted on to know who leads. */
+const LEADER_TIMEOUT_MS = 500
 
-/** Null if the member does not answer, or not soon. */
-export async function statusOf(client: MemberClient): Promise<MemberStatus | null> {
+/** Null if the member does not answer, or not in time. */
+export async function statusOf(
+  client: MemberClient,
+  timeoutMs: number,
+): Promise<MemberStatus | null> {
   try {
-    return await client.status({ timeoutMs: TIMEOUT_MS })
+    return await client.status({ timeoutMs })
   } catch {
     return null
   }
@@ -17,7 +20,9 @@ export async function statusOf(client: MemberClient): Promise<MemberStatus | nul
 export async function agreedLeader<Member extends { readonly client: MemberClient }>(
   members: readonly Member[],
 ): Promise<Member | null> {
-  const statuses = await Promise.all(members.map(({ client }) => statusOf(client)))
+  const statuses = await Promise.all(
+    members.map(({ client }) => statusOf(client, LEADER_TIMEOUT_MS)),
+  )
   const heard = statuses.filter((status) => status !== null)
   const [first] = heard
   if (first === undefined || heard.some(({ leader }) => leader !== first.leader)) return null

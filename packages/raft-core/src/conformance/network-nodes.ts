@@ -46,32 +46,21 @@ export interface NetworkTransportConformance {
 
 export const ANY_PORT = { host: '127.0.0.1', port: 0 }
 
-export class NetworkNode extends Member {
-  readonly network: NetworkTransport<SuiteTls>
+export class NetworkNode extends Member<NetworkTransport<SuiteTls>> {
   readonly events: TransportEvent[]
 
-  constructor(id: string, network: NetworkTransport<SuiteTls>, events: TransportEvent[]) {
-    super(id, network)
-    this.network = network
+  constructor(id: string, transport: NetworkTransport<SuiteTls>, events: TransportEvent[]) {
+    super(id, transport)
     this.events = events
   }
 
   get address(): string {
-    return this.network.address()
+    return this.transport.address()
   }
 
   /** From now on it knows these and no others. */
   meet(...peers: readonly Peer[]): void {
     this.transport.setPeers(peers)
-  }
-
-  /** Waits until what it sends reaches a node that it has met. */
-  async reaches(to: NetworkNode): Promise<void> {
-    to.greeted.delete(this.id)
-    await eventually(`what ${this.id} sends reaches ${to.id}`, () => {
-      this.greet(to.id)
-      return to.greeted.has(this.id)
-    })
   }
 
   has(type: TransportEvent['type']): boolean {
@@ -82,9 +71,10 @@ export class NetworkNode extends Member {
   async whyUnreachable(peer: Peer): Promise<string> {
     this.meet(peer)
     await eventually('the peer is unreachable', () => this.has('peer-unreachable'))
-    return (
-      this.events.flatMap((event) => (event.type === 'peer-unreachable' ? event.why : []))[0] ?? ''
+    const [why = ''] = this.events.flatMap((event) =>
+      event.type === 'peer-unreachable' ? event.why : [],
     )
+    return why
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a transport over a network promises of TLS. */
-import { check, checkEqual, seededBytes } from './check.ts'
+import { check, checkEqual, joined, seededBytes } from './check.ts'
 import {
   ANY_PORT,
   type Certified,
@@ -8,7 +8,7 @@ import {
   type SuiteTls,
 } from './network-nodes.ts'
 import { eventually, settled } from './transport-cluster.ts'
-import { collect, each, forever, joined, opening } from './transport-streams.ts'
+import { collect, each, forever, opening } from './transport-streams.ts'
 
 type Suite = Pick<NetworkTransportConformance, 'certify' | 'vacantPath'>
 
@@ -69,6 +69,7 @@ function trustTests(promise: Networked, { a: tlsOfA, b: tlsOfB, ...others }: Ide
     const b = await nodes.start('b', { tls: tlsOfB })
     await a.whyUnreachable(b)
     a.greet('b')
+    check(!a.has('peer-connected'), 'it is connected')
     check(!b.greeted.has('a'), 'it was heard')
   })
 
@@ -134,10 +135,10 @@ function renewalTests(
       const ca = trusting(newA, newB)
       const a = await nodes.start('a', { tls: tlsOfA })
       const b = await nodes.start('b', { tls: tlsOfB })
-      b.network.renewTls({ ...newB, ca })
+      b.transport.renewTls({ ...newB, ca })
       const why = await a.whyUnreachable(b)
       check(why.includes('self-signed certificate'), `it is not said why: ${why}`)
-      a.network.renewTls({ ...newA, ca })
+      a.transport.renewTls({ ...newA, ca })
       await a.reaches(b)
     },
   )
@@ -145,7 +146,7 @@ function renewalTests(
   promise('renewTls throws for what makes no sense, and keeps what it has', async (nodes) => {
     const a = await nodes.start('a', { tls: tlsOfA })
     const b = await nodes.start('b', { tls: tlsOfB })
-    const reason = thrownBy(() => b.network.renewTls({ ...tlsOfA, key: tlsOfB.key }))
+    const reason = thrownBy(() => b.transport.renewTls({ ...tlsOfA, key: tlsOfB.key }))
     check(reason instanceof Error, 'a key of another certificate was taken')
     a.meet(b)
     await a.reaches(b)
@@ -153,7 +154,7 @@ function renewalTests(
 
   promise('renewTls throws a TypeError where no TLS is spoken', async (nodes) => {
     const a = await nodes.start('a')
-    const reason = thrownBy(() => a.network.renewTls(tlsOfA))
+    const reason = thrownBy(() => a.transport.renewTls(tlsOfA))
     check(reason instanceof TypeError, `${String(reason)} is no TypeError`)
   })
 }
@@ -177,7 +178,7 @@ function mixedTests(
     async (nodes) => {
       const a = await nodes.start('a', { tls: tlsOfA, mixed: { listen: 'plain' } })
       const b = await nodes.start('b', { tls: tlsOfB, mixed: { listen: 'tls' } })
-      a.network.renewTls(tlsOfA)
+      a.transport.renewTls(tlsOfA)
       a.meet({ id: 'b', address: `https://${b.address}` })
       b.meet({ id: 'a', address: `http://${a.address}` })
       await a.reaches(b)

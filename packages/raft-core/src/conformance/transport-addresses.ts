@@ -1,5 +1,5 @@
 /** What a transport promises whose addresses may be several: one more part of its conformance suite. */
-import { check, checkEqual, seededBytes } from './check.ts'
+import { check, checkEqual, joined, seededBytes } from './check.ts'
 import {
   eventually,
   rejection,
@@ -8,7 +8,7 @@ import {
   type Member,
   type Promised,
 } from './transport-cluster.ts'
-import { collect, each, forever, joined, opening } from './transport-streams.ts'
+import { collect, each, forever, opening } from './transport-streams.ts'
 
 export function addressTests(promise: Promised, vacantAddress: () => Promise<string>): void {
   promise('a peer is reached at the next address where it is not at the first', async (cluster) => {

@@ -17,9 +17,9 @@ const DEADLINE_MS = 10_000
 const NODE_IDS = ['a', 'b', 'c']
 
 /** One node: its transport and everything that was delivered to it. */
-export class Member {
+export class Member<Kind extends Transport = Transport> {
   readonly id: NodeId
-  readonly transport: Transport
+  readonly transport: Kind
   readonly received: Message[] = []
   readonly unreachable: NodeId[] = []
   readonly greeted: Set<NodeId> = new Set()
@@ -27,7 +27,7 @@ export class Member {
   onSnapshot: OnSnapshot = (): Promise<void> =>
     Promise.reject(new Error('no snapshot was expected'))
 
-  constructor(id: NodeId, transport: Transport) {
+  constructor(id: NodeId, transport: Kind) {
     this.id = id
     this.transport = transport
   }
@@ -46,6 +46,15 @@ export class Member {
 
   greet(to: NodeId): void {
     this.transport.send({ type: 'timeout-now', from: this.id, to, term: 1 })
+  }
+
+  /** Waits until what it sends reaches a node that it knows. */
+  async reaches(to: Member): Promise<void> {
+    to.greeted.delete(this.id)
+    await eventually(`what ${this.id} sends reaches ${to.id}`, () => {
+      this.greet(to.id)
+      return to.greeted.has(this.id)
+    })
   }
 
   /** Sends heartbeats whose rounds count up from `first`. */
@@ -117,12 +126,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Waits until what `from` sends reaches `to`. */
   async reached(from: NodeId, to: NodeId): Promise<void> {
-    const { greeted } = this.member(to)
-    greeted.delete(from)
-    await eventually(`what ${from} sends reaches ${to}`, () => {
-      this.member(from).greet(to)
-      return greeted.has(from)
-    })
+    await this.member(from).reaches(this.member(to))
   }
 
   async connect(): Promise<void> {

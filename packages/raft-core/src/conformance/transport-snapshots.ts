@@ -1,6 +1,6 @@
 /** What a transport promises about snapshots: the second half of its conformance suite. */
 import type { HeldSnapshot, OpenSnapshot } from '../contracts/transport.ts'
-import { check, checkEqual, seededBytes } from './check.ts'
+import { check, checkEqual, joined, seededBytes } from './check.ts'
 import {
   eventually,
   pause,
@@ -17,7 +17,6 @@ import {
   failing,
   forever,
   heldBack,
-  joined,
   latch,
   NOTHING,
   opening,

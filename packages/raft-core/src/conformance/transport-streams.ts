@@ -111,16 +111,6 @@ export function latch(): { readonly open: () => void; readonly opened: Promise<v
   return { open: () => gate.abort(), opened }
 }
 
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(chunks.reduce((total, chunk) => total + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
-}
-
 export function forever(): { readonly signal: AbortSignal } {
   return { signal: new AbortController().signal }
 }

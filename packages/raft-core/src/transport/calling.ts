@@ -61,6 +61,7 @@ export class Calling {
   close(): void {
     this.#isClosed = true
     this.#stopWaiting?.()
+    this.#stopWaiting = null
   }
 
   /** The peer's addresses, beginning with the one that is best known to work. */
@@ -70,7 +71,7 @@ export class Calling {
 
   /** The peer has just called us, so it is there: no reason to wait any longer. */
   hurry(): void {
-    if (this.#stopWaiting === null || this.#isClosed) return
+    if (this.#stopWaiting === null) return
     this.#stopWaiting()
     this.#stopWaiting = null
     this.open()

@@ -1,4 +1,4 @@
-/** What transports over a network have in common: addresses, how peers are called, when again. */
+/** What transports over a network have in common: what they take and offer, addresses, and when peers are called. */
 export { type Address, formatAddress, formatPlace, parseAddress, type Place } from './address.ts'
 export { Calling } from './calling.ts'
 export type { TransportEvent } from './event.ts'

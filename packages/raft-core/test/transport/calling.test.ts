@@ -140,11 +140,13 @@ describe('it is told', () => {
   })
 
   test('why an address cannot be called at all', () => {
-    const { events, called } = start('nonsense,b:1', (address) => {
+    const { calling, events, called } = start('nonsense,b:1', (address) => {
       if (address === 'nonsense') throw new Error('it is no address')
     })
     expect(called).toEqual(['nonsense', 'b:1'])
-    expect(events).toEqual([])
+    calling.failed('nobody there')
+    const why = 'b:1: nobody there; nonsense: it is no address'
+    expect(events).toEqual([{ ...unreachable, address: 'nonsense,b:1', why }])
   })
 
   test('once that a message can never be sent', () => {
